@@ -34,7 +34,7 @@ def pytest_sessionstart() -> None:
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """tests/queue_database/ runs by itself, with the settings that give the queue its own database."""
+    """tests/queue_database/ runs by itself, with settings that give the queue its own database."""
     own_settings = os.environ.get("DJANGO_SETTINGS_MODULE") == QUEUE_SETTINGS
     belongs = "queue_database" in collection_path.parts
     return True if belongs and not own_settings else None
