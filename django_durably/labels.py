@@ -15,13 +15,14 @@ from django.utils.module_loading import import_string
 
 from django_durably.conf import SETTING, get_settings
 from django_durably.exceptions import ValidationError
+from django_durably.fields import LABEL_KEY_LENGTH, LABEL_VALUE_LENGTH
 from django_durably.values import explain, type_name
 
 MAX_LABELS: Final = 32
 """How many labels one run may carry."""
 
-MAX_KEY_LENGTH: Final = 64
-MAX_VALUE_LENGTH: Final = 255
+MAX_KEY_LENGTH: Final = LABEL_KEY_LENGTH
+MAX_VALUE_LENGTH: Final = LABEL_VALUE_LENGTH
 
 _KEY: Final = re.compile(rf"[A-Za-z0-9_./-]{{1,{MAX_KEY_LENGTH}}}")
 _BAD_CHARACTER: Final = re.compile("[\0\ud800-\udfff]")
