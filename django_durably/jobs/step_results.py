@@ -8,7 +8,7 @@ JSON's own types only: then the result must be plain JSON, and the annotation is
 from __future__ import annotations
 
 import collections.abc
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -85,12 +85,21 @@ def _build(annotation: Any, function: Callable[..., Any]) -> TypeAdapter[Any] | 
         return None
 
 
-@lru_cache(maxsize=512)
-def _adapter_for(kind: Hashable) -> TypeAdapter[Any]:
-    """Shared by all functions with this annotation: inner functions are new at every execution."""
+def _adapter_for(kind: Any) -> TypeAdapter[Any]:
+    try:
+        return _shared_adapter(kind)
+    except TypeError:  # the metadata of Annotated need not be hashable
+        return _new_adapter(kind)
+
+
+def _new_adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
+
+
+# By annotation, since inner functions are new at every execution of a body.
+_shared_adapter: Final = lru_cache(maxsize=512)(_new_adapter)
 
 
 def _is_plain(kind: Any) -> bool:

@@ -1,0 +1,1 @@
+"""The verbs: trigger, cancel, retrigger, delete, wait, purge."""

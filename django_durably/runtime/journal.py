@@ -1,0 +1,344 @@
+"""The group commit: everything a process wants stored goes through one writer.
+
+The writer commits what is waiting, in one transaction, as soon as it can. Nobody waits longer than
+one commit, an idle system commits at once, and a busy one pays one commit for many changes.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from asgiref.sync import sync_to_async
+from django.db import DatabaseError, InterfaceError
+
+from django_durably import signals, wakeups
+from django_durably.exceptions import CancelledError, DurablyError, LeaseLostError
+from django_durably.runtime import connections
+from django_durably.storage import batches, leases
+from django_durably.storage.batches import Committed
+from django_durably.storage.changes import Change, ClaimRequest, Lease
+from django_durably.storage.claims import Claims
+
+logger = logging.getLogger("django_durably")
+
+# Reports (logs, progress, step starts) alone are committed no more often than this, in seconds.
+REPORT_INTERVAL = 0.05
+_LOCKED_RETRY = 0.02
+_RECONNECT_FIRST, _RECONNECT_LONGEST = 0.05, 2.0
+# A body that reports faster than the database stores waits once so many changes are queued.
+_MOST_WAITING = 5000
+
+
+class NotStored(DurablyError):
+    """The database refused a change; the message is its own."""
+
+
+Resolve = Callable[[BaseException | None], None]
+
+
+class Claimer(Protocol):
+    """Who wants runs, and takes them."""
+
+    def request(self) -> ClaimRequest | None:
+        """What to claim with the next commit, if anything."""
+
+    def accept(self, claims: Claims, asked_at: float) -> None:
+        """Take these runs; ``asked_at`` is the monotonic time before they were claimed."""
+
+    def leases(self) -> list[Lease]:
+        """All that it has taken and not yet settled."""
+
+
+class _Entry:
+    __slots__ = ("change", "resolve", "urgent")
+
+    def __init__(self, change: Change | None, resolve: Resolve | None, urgent: bool) -> None:
+        self.change = change
+        self.resolve = resolve
+        self.urgent = urgent
+
+
+class Journal:
+    """The one writer of a worker process."""
+
+    def __init__(self, owner: str, claimer: Claimer) -> None:
+        self._owner = owner
+        self._claimer = claimer
+        self._queue: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
+        self._deferred: list[_Entry] = []
+        self._last_commit = 0.0
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="durably-journal", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, change: Change) -> None:
+        """Store a report with the next batch; nobody waits for it."""
+        self._queue.put(_Entry(change, None, urgent=False))
+
+    def slow_down(self) -> None:
+        """Wait while far more is queued than one batch takes. Not to be called on an event loop."""
+        while self._queue.qsize() > _MOST_WAITING and not self._closing:
+            self.flush()
+
+    def store(self, change: Change) -> None:
+        """Store a change and wait until it is committed.
+
+        Raises LeaseLostError or CancelledError when the run is no longer this worker's, and
+        NotStored when the database refuses the change.
+        """
+        done = threading.Lock()
+        done.acquire()
+        failure: list[BaseException | None] = []
+
+        def resolve(error: BaseException | None) -> None:
+            failure.append(error)
+            done.release()
+
+        self._queue.put(_Entry(change, resolve, urgent=True))
+        done.acquire()
+        if failure[0] is not None:
+            raise failure[0]
+
+    async def astore(self, change: Change) -> None:
+        """The same, without blocking the event loop."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+
+        def settle(error: BaseException | None) -> None:
+            if done.done():
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        def resolve(error: BaseException | None) -> None:
+            loop.call_soon_threadsafe(settle, error)
+
+        self._queue.put(_Entry(change, resolve, urgent=True))
+        await done
+
+    def settle(self, change: Change, resolve: Resolve) -> None:
+        """Store the end of a lease; ``resolve`` is called in the journal's thread."""
+        self._queue.put(_Entry(change, resolve, urgent=True))
+
+    def wake(self) -> None:
+        """Commit soon, and ask the claimer."""
+        self._queue.put(_Entry(None, None, urgent=True))
+
+    def flush(self) -> None:
+        """Wait until all that was submitted so far is committed."""
+        done = threading.Event()
+        self._queue.put(_Entry(None, lambda _: done.set(), urgent=True))
+        done.wait()
+
+    def close(self) -> None:
+        """Commit what is waiting and end the thread."""
+        self._closing = True
+        self.wake()
+        self._thread.join()
+
+    # The writer's thread
+
+    def _run(self) -> None:
+        try:
+            while not (self._closing and self._queue.empty() and not self._deferred):
+                self._write(self._next_batch())
+        except BaseException:
+            logger.critical("The journal failed; the worker cannot go on", exc_info=True)
+            raise
+        finally:
+            connections.close_all()
+
+    def _next_batch(self) -> list[_Entry]:
+        """Wait for something worth a commit, and take all that is there by then."""
+        batch, self._deferred = self._deferred, []
+        deadline = time.monotonic() + _LOCKED_RETRY if batch else None
+        while True:
+            try:
+                timeout = None if deadline is None else max(0.0, deadline - time.monotonic())
+                entry = self._queue.get(timeout=timeout)
+            except queue.Empty:
+                return batch
+            urgent = self._drain(entry, batch)
+            if urgent:
+                return batch
+            due = self._last_commit + REPORT_INTERVAL
+            deadline = due if deadline is None else min(deadline, due)
+
+    def _drain(self, entry: _Entry, batch: list[_Entry]) -> bool:
+        urgent = entry.urgent
+        batch.append(entry)
+        for _ in range(self._queue.qsize()):
+            more = self._queue.get_nowait()
+            urgent = urgent or more.urgent
+            batch.append(more)
+        return urgent
+
+    def _write(self, batch: list[_Entry]) -> None:
+        entries = _without_stale_progress(batch)
+        changes = [entry.change for entry in entries if entry.change is not None]
+        request = self._claimer.request()
+        if changes or request:
+            self._commit(entries, changes, request)
+        for entry in batch:
+            if entry.change is None and entry.resolve is not None:
+                entry.resolve(None)
+
+    def _commit(
+        self, entries: list[_Entry], changes: list[Change], request: ClaimRequest | None
+    ) -> None:
+        pause = 0.0
+        while True:
+            asked_at = time.monotonic()
+            try:
+                if pause and self._was_committed(changes):
+                    changes = []
+                committed = batches.commit(changes, request)
+                break
+            except (DatabaseError, InterfaceError) as error:
+                if connections.is_alive():
+                    self._commit_one_by_one(entries, error)
+                    return
+                pause = self._reconnect(error, pause)
+        self._announce(committed)
+        self._resolve(entries, committed)
+        if request is not None:
+            self._claimer.accept(committed.claims, asked_at)
+        elif committed.freed:
+            self.wake()
+
+    def _was_committed(self, changes: list[Change]) -> bool:
+        """After a broken connection: give up claims that nobody heard of, and look for the rest."""
+        leases.release_unknown(self._owner, self._claimer.leases())
+        return batches.was_committed(changes)
+
+    def _reconnect(self, error: Exception, pause: float) -> float:
+        """Wait a little longer each time; the batch is tried again on a new connection."""
+        pause = min(max(pause * 2, _RECONNECT_FIRST), _RECONNECT_LONGEST)
+        logger.warning("The database is away, next try in %.2f s: %s", pause, error)
+        time.sleep(pause)
+        return pause
+
+    def _commit_one_by_one(self, entries: list[_Entry], error: Exception) -> None:
+        """The database refused something in the batch: find it, and commit the others without."""
+        changes = [entry for entry in entries if entry.change is not None]
+        if not changes:
+            logger.error("The claim failed: %s", error, exc_info=error)
+            time.sleep(_RECONNECT_FIRST)
+            return
+        for entry in changes:
+            assert entry.change is not None
+            try:
+                committed = batches.commit([entry.change])
+            except (DatabaseError, InterfaceError) as refusal:
+                self._refuse(entry, refusal)
+            else:
+                self._announce(committed)
+                self._resolve([entry], committed)
+        self.wake()
+
+    def _refuse(self, entry: _Entry, refusal: Exception) -> None:
+        if not connections.is_alive():
+            self._deferred.append(entry)
+            return
+        assert entry.change is not None
+        extra = {"run_id": str(entry.change.lease.run_id)}
+        logger.warning("The database refused a change: %s", refusal, extra=extra)
+        if entry.resolve is not None:
+            entry.resolve(NotStored(f"The database refused the change: {refusal}"))
+
+    def _announce(self, committed: Committed) -> None:
+        self._last_commit = time.monotonic()
+        if committed.drafts:
+            wakeups.get_wakeups().publish(wakeups.EVENTS)
+            signals.send_recorded(committed.drafts, committed.event_ids)
+
+    def _resolve(self, entries: Sequence[_Entry], committed: Committed) -> None:
+        for entry in entries:
+            if entry.change is None:
+                continue
+            lease = entry.change.lease
+            if lease in committed.locked_elsewhere:
+                self._deferred.append(entry)
+            elif entry.resolve is not None:
+                entry.resolve(_why_lost(lease, committed))
+
+
+def _why_lost(lease: Lease, committed: Committed) -> BaseException | None:
+    if lease not in committed.lost:
+        return None
+    if committed.lost[lease] == "cancelled":
+        return CancelledError("The run was cancelled")
+    return LeaseLostError("The lease of the run was lost")
+
+
+def _without_stale_progress(batch: list[_Entry]) -> list[_Entry]:
+    """Drop progress that a later one of the same run and batch replaces."""
+    latest: dict[Lease, _Entry] = {}
+    for entry in batch:
+        if entry.change is not None and entry.change.progress is not None:
+            latest[entry.change.lease] = entry
+    if not latest:
+        return batch
+    return [
+        entry
+        for entry in batch
+        if entry.change is None
+        or entry.change.progress is None
+        or latest[entry.change.lease] is entry
+    ]
+
+
+class InlineJournal:
+    """The same promises without a thread: changes are committed by their caller, on its connection.
+
+    Reports wait for the next change that is stored: a body on an event loop may not touch the
+    database where it makes them.
+    """
+
+    def __init__(self) -> None:
+        self._reports: list[Change] = []
+
+    def submit(self, change: Change) -> None:
+        self._reports.append(change)
+
+    def slow_down(self) -> None:
+        pass
+
+    def store(self, change: Change) -> None:
+        error = self._commit(change)
+        if error is not None:
+            raise error
+
+    async def astore(self, change: Change) -> None:
+        await sync_to_async(self.store, thread_sensitive=True)(change)
+
+    def settle(self, change: Change, resolve: Resolve) -> None:
+        try:
+            resolve(self._commit(change))
+        except NotStored as error:
+            resolve(error)
+
+    def flush(self) -> None:
+        """Commit the reports that nothing followed."""
+        reports, self._reports = self._reports, []
+        self._commit_all(reports)
+
+    def _commit(self, change: Change) -> BaseException | None:
+        self.flush()
+        return _why_lost(change.lease, self._commit_all([change]))
+
+    def _commit_all(self, changes: list[Change]) -> Committed:
+        try:
+            committed = batches.commit(changes)
+        except DatabaseError as error:
+            raise NotStored(f"The database refused the change: {error}") from error
+        signals.send_recorded(committed.drafts, committed.event_ids)
+        return committed

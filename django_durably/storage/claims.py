@@ -1,0 +1,212 @@
+"""Claiming: the oldest pending runs of a worker's jobs, one per concurrency key."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError
+
+from django_durably import clock
+from django_durably.conf import get_settings
+from django_durably.events import EventDraft, EventType
+from django_durably.storage import checkpoints, database, events, keys
+from django_durably.storage.changes import Claimed, ClaimRequest, Lease
+
+# Candidates are read without locks, so several claims at once see the same ones: reading more
+# than are wanted lets each find some that no other has locked.
+_READ_AHEAD = 4
+_MOST_PAGES = 50
+_JOBS_PER_STATEMENT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    id: Any
+    key: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What one claim took. ``more`` says that others may be waiting still."""
+
+    runs: tuple[Claimed, ...]
+    more: bool
+    drafts: tuple[EventDraft, ...] = ()
+    event_ids: tuple[int, ...] = ()
+
+
+NOTHING = Claims((), more=False)
+
+
+@database.retrying
+def claim(request: ClaimRequest) -> Claims:
+    """Lease up to ``request.limit`` pending runs, the oldest first."""
+    if request.limit < 1 or not request.jobs:
+        return NOTHING
+    with database.atomic():
+        taken, more = _take(request)
+        drafts = tuple(_leased_event(run) for run in taken)
+        event_ids = tuple(events.record(drafts))
+        runs = _with_checkpoints(taken)
+    return Claims(runs, more, drafts, event_ids)
+
+
+@database.retrying
+def claim_one(run_id: UUID, owner: str) -> Claimed | None:
+    """Lease this one run, if it is pending and its concurrency key is free."""
+    with database.atomic():
+        rows = database.select(
+            "SELECT id, concurrency_key FROM durably_run "
+            f"WHERE id = %s AND {database.claimable()}",
+            [database.adapt_id(run_id)],
+        )
+        open_runs = _one_per_free_key([_Candidate(*row) for row in rows])
+        taken = _lease(_lock(open_runs, 1), owner)
+        events.record([_leased_event(run) for run in taken])
+        runs = _with_checkpoints(taken)
+    return runs[0] if runs else None
+
+
+def _take(request: ClaimRequest) -> tuple[list[Claimed], bool]:
+    """Walk through the queue, page by page, until there are enough runs or no candidates."""
+    taken: list[Claimed] = []
+    for page in _pages(request.jobs, request.limit * _READ_AHEAD):
+        open_runs = _one_per_free_key(page)
+        wanted = request.limit - len(taken)
+        taken += _lease(_lock(open_runs, wanted), request.owner)
+        if len(taken) >= request.limit:
+            return taken, True
+    return taken, False
+
+
+def _pages(jobs: Sequence[str], size: int) -> Iterator[list[_Candidate]]:
+    after = None
+    for _ in range(_MOST_PAGES):
+        page = _candidates(jobs, size, after)
+        if page:
+            yield page
+        if len(page) < size:
+            return
+        after = page[-1].id
+
+
+def _candidates(jobs: Sequence[str], size: int, after: Any) -> list[_Candidate]:
+    """The oldest claimable runs of these jobs, read without locks, each job by its own index range.
+
+    One ordered range per job, so that pending runs of other jobs cost nothing.
+    """
+    found: list[tuple[Any, str | None]] = []
+    for names in database.chunked(jobs, _JOBS_PER_STATEMENT):
+        found += _candidates_of(names, size, after)
+    return [_Candidate(*row) for row in sorted(found)[:size]]
+
+
+def _candidates_of(jobs: Sequence[str], size: int, after: Any) -> list[tuple[Any, str | None]]:
+    later = "" if after is None else "AND id > %s "
+    one_job = (
+        "SELECT id, concurrency_key FROM (SELECT id, concurrency_key FROM durably_run "
+        f"WHERE {database.claimable()} AND job_name = %s {later}ORDER BY id LIMIT %s) AS j"
+    )
+    parameters: list[Any] = []
+    for job in jobs:
+        parameters += [job, size] if after is None else [job, after, size]
+    sql = " UNION ALL ".join(f"{one_job}{number}" for number in range(len(jobs)))
+    return database.select(sql, parameters)
+
+
+def _one_per_free_key(page: Sequence[_Candidate]) -> list[_Candidate]:
+    """Drop the runs whose key is held or that come after another of their key."""
+    first_of_key = {c.key: c for c in reversed(page) if c.key is not None}
+    if not first_of_key:
+        return list(page)
+    # The order matters: once a key is reserved, nobody else can lease it, so that a look after
+    # that is good until this transaction ends.
+    reserved = keys.try_to_reserve(first_of_key)
+    held = keys.held(reserved)
+    if held:
+        keys.block([(c.id, c.key) for c in page if c.key in held and c.key is not None], held)
+    return [
+        c
+        for c in page
+        if c.key is None or (c is first_of_key[c.key] and c.key in reserved and c.key not in held)
+    ]
+
+
+def _lock(candidates: Sequence[_Candidate], limit: int) -> list[tuple[Any, ...]]:
+    if not candidates:
+        return []
+    return database.select(
+        "SELECT id, job_name, input, labels, lease_generation, concurrency_key FROM durably_run "
+        f"WHERE id IN ({database.placeholders(len(candidates))}) AND {database.claimable()} "
+        f"ORDER BY id LIMIT %s{database.skip_locked()}",
+        [*(c.id for c in candidates), limit],
+    )
+
+
+def _lease(rows: Sequence[tuple[Any, ...]], owner: str) -> list[Claimed]:
+    """Lease these locked rows; on MariaDB a run whose key was taken meanwhile loses its turn."""
+    if database.connection().vendor == "mysql":
+        free = [row for row in rows if row[5] is None]
+        keyed = sorted((row for row in rows if row[5] is not None), key=lambda row: row[5])
+        rows = [*free, *(row for row in keyed if _mark_leased_alone(row, owner))]
+        _mark_leased(free, owner)
+    else:
+        _mark_leased(rows, owner)
+    return [_claimed(row, owner) for row in rows]
+
+
+def _mark_leased_alone(row: tuple[Any, ...], owner: str) -> bool:
+    try:
+        with database.atomic():
+            _mark_leased([row], owner)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _mark_leased(rows: Sequence[tuple[Any, ...]], owner: str) -> None:
+    if rows:
+        expires = clock.database_now_sql(database.connection(), plus=get_settings().lease)
+        now = database.adapt_time(clock.now())
+        database.execute(
+            "UPDATE durably_run SET status = 'leased', lease_owner = %s, "
+            f"lease_expires_at = {expires}, lease_generation = lease_generation + 1, "
+            "started_at = COALESCE(started_at, %s), updated_at = %s "
+            f"WHERE id IN ({database.placeholders(len(rows))})",
+            [owner, now, now, *(row[0] for row in rows)],
+        )
+
+
+def _claimed(row: tuple[Any, ...], owner: str) -> Claimed:
+    id_, job_name, input_text, labels_text, generation, _ = row
+    return Claimed(
+        lease=Lease(database.read_id(id_), int(generation) + 1, owner),
+        job_name=job_name,
+        input=json.loads(input_text) if input_text is not None else None,
+        labels=json.loads(labels_text),
+        labels_text=labels_text,
+    )
+
+
+def _with_checkpoints(runs: Sequence[Claimed]) -> tuple[Claimed, ...]:
+    """Add the steps of runs that were executed before; a first execution reads nothing."""
+    resumed = [run.lease.run_id for run in runs if run.lease.generation > 1]
+    steps = checkpoints.load(resumed)
+    return tuple(
+        Claimed(r.lease, r.job_name, r.input, r.labels, r.labels_text, steps[r.lease.run_id])
+        if r.lease.run_id in steps
+        else r
+        for r in runs
+    )
+
+
+def _leased_event(run: Claimed) -> EventDraft:
+    return EventDraft(
+        EventType.RUN_LEASED,
+        run.lease.run_id,
+        run.job_name,
+        run.labels_text,
+        fields={"input": run.input},
+    )

@@ -1,0 +1,154 @@
+"""The connection that runs live on, its dialect, and the one place that retries a transaction."""
+
+import functools
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+from django.db import OperationalError, connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from django_durably.conf import get_settings
+
+logger = logging.getLogger("django_durably")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ATTEMPTS = 8
+ROWS_PER_STATEMENT = 500
+
+_TRANSIENT_SQLSTATES = {"40001", "40P01"}
+_TRANSIENT_MYSQL_CODES = {1020, 1205, 1213}
+
+
+def connection() -> BaseDatabaseWrapper:
+    """This thread's connection to the database that holds the runs."""
+    return connections[get_settings().database]
+
+
+def atomic() -> transaction.Atomic:
+    return transaction.atomic(using=get_settings().database)
+
+
+def retrying(function: Callable[P, T]) -> Callable[P, T]:
+    """Run a storage function again when the database asks for it.
+
+    Deadlocks, serialisation failures and a locked SQLite file are the database's way to say
+    "again, please". Inside a caller's transaction only the caller can do that.
+    """
+
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        for attempt in range(1, ATTEMPTS):
+            if connection().in_atomic_block:
+                break
+            try:
+                return function(*args, **kwargs)
+            except OperationalError as error:
+                if not is_transient(error):
+                    raise
+                logger.debug("%s: %s, attempt %d", function.__name__, error, attempt)
+                time.sleep(random.uniform(0, 0.005 * 2**attempt))
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def is_transient(error: Exception) -> bool:
+    """True when the same transaction may succeed if it is simply run again."""
+    cause = error.__cause__
+    if getattr(cause, "sqlstate", None) in _TRANSIENT_SQLSTATES:
+        return True
+    if cause is not None and cause.args and cause.args[0] in _TRANSIENT_MYSQL_CODES:
+        return True
+    return "database is locked" in str(error) or "database table is locked" in str(error)
+
+
+def skip_locked() -> str:
+    """The suffix that locks rows and passes over those that others hold ("" on SQLite)."""
+    if connection().features.has_select_for_update_skip_locked:
+        return " FOR UPDATE SKIP LOCKED"
+    return ""
+
+
+def claimable() -> str:
+    """The condition of a run that a claim may take, in the words of the partial index."""
+    unblocked = "blocked = 0" if connection().vendor == "mysql" else "NOT blocked"
+    return f"status = 'pending' AND {unblocked}"
+
+
+def adapt_id(run_id: UUID) -> UUID | str:
+    return run_id if connection().features.has_native_uuid_field and _is_postgresql() else run_id.hex
+
+
+def adapt_time(value: datetime | None) -> Any:
+    return connection().ops.adapt_datetimefield_value(value) if value is not None else None
+
+
+def read_id(value: Any) -> UUID:
+    return value if isinstance(value, UUID) else UUID(value)
+
+
+def _is_postgresql() -> bool:
+    return connection().vendor == "postgresql"
+
+
+def placeholders(count: int) -> str:
+    return ", ".join(["%s"] * count)
+
+
+def select(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    with connection().cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall()
+
+
+def execute(sql: str, parameters: Sequence[Any] = ()) -> int:
+    """Execute one statement and return the number of rows it matched."""
+    with connection().cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.rowcount
+
+
+def execute_many(sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    if rows:
+        with connection().cursor() as cursor:
+            cursor.executemany(sql, rows)
+
+
+def insert(
+    table: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    suffix: str = "",
+) -> list[Any]:
+    """Insert rows with as few statements as possible.
+
+    ``suffix`` follows the values; when it returns a column, its values come back.
+    """
+    returned: list[Any] = []
+    with connection().cursor() as cursor:
+        for chunk in chunked(rows, ROWS_PER_STATEMENT):
+            row = f"({placeholders(len(columns))})"
+            cursor.execute(
+                f"INSERT INTO {table} ({', '.join(map(_quoted, columns))}) "
+                f"VALUES {', '.join([row] * len(chunk))} {suffix}",
+                [value for values in chunk for value in values],
+            )
+            if "RETURNING" in suffix:
+                returned += [values[0] for values in cursor.fetchall()]
+    return returned
+
+
+def _quoted(column: str) -> str:
+    # "key" and "index" are reserved words on some of the databases.
+    return connection().ops.quote_name(column)
+
+
+def chunked(rows: Sequence[T], size: int) -> Iterable[Sequence[T]]:
+    return (rows[at : at + size] for at in range(0, len(rows), size))

@@ -1,0 +1,120 @@
+"""Concurrency keys: one run executes per key, and the others wait without being looked at.
+
+A claim that meets a run whose key is held marks it ``blocked``, which takes it out of the index
+that claims read; whatever ends a lease frees the runs that its key blocked. So a thousand blocked
+runs at the head of the queue are met once, not at every claim.
+"""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from django_durably.storage import database
+
+
+def try_to_reserve(keys: Collection[str]) -> set[str]:
+    """The keys that this transaction may take, so that two claims never wait for each other.
+
+    On PostgreSQL an advisory lock per key, held until the transaction ends. SQLite has one
+    writer at a time; on MariaDB the unique index decides, in a savepoint of each run.
+    """
+    if database.connection().vendor != "postgresql":
+        return set(keys)
+    numbers = {_number(key): key for key in keys}
+    rows = database.select(
+        "SELECT n FROM unnest(%s::bigint[]) AS n WHERE pg_try_advisory_xact_lock(n)",
+        [sorted(numbers)],
+    )
+    return {numbers[number] for (number,) in rows}
+
+
+def _number(key: str) -> int:
+    digest = hashlib.blake2b(key.encode(), digest_size=8, person=b"durably-key").digest()
+    return int.from_bytes(digest, signed=True)
+
+
+def held(keys: Collection[str]) -> dict[str, Any]:
+    """The keys among these that a leased run holds, with the id of that run."""
+    if not keys:
+        return {}
+    rows = database.select(
+        "SELECT leased_key, id FROM durably_run "
+        f"WHERE leased_key IN ({database.placeholders(len(keys))})",
+        list(keys),
+    )
+    return dict(rows)
+
+
+def block(waiting: Sequence[tuple[Any, str]], holders: dict[str, Any]) -> None:
+    """Mark waiting runs (id, key) as blocked, as long as their key's holder cannot end meanwhile.
+
+    The holder's row is locked first. What ends a lease locks the same row, so it either comes
+    before, and the row is no longer leased here, or after, and then it sees the mark and takes
+    it away. A holder that is locked at this moment leaves its waiters unmarked until next time.
+    """
+    rows = database.select(
+        "SELECT leased_key FROM durably_run "
+        f"WHERE id IN ({database.placeholders(len(holders))}) AND status = 'leased'"
+        + database.skip_locked(),
+        list(holders.values()),
+    )
+    sure = {key for (key,) in rows}
+    ids = [id_ for id_, key in waiting if key in sure]
+    for chunk in database.chunked(_lockable(ids), database.ROWS_PER_STATEMENT):
+        database.execute(
+            "UPDATE durably_run SET blocked = true "
+            f"WHERE id IN ({database.placeholders(len(chunk))})",
+            chunk,
+        )
+
+
+def _lockable(ids: Sequence[Any]) -> list[Any]:
+    if not ids:
+        return []
+    rows = database.select(
+        "SELECT id FROM durably_run "
+        f"WHERE id IN ({database.placeholders(len(ids))}) AND {database.claimable()}"
+        + database.skip_locked(),
+        ids,
+    )
+    return [id_ for (id_,) in rows]
+
+
+def unblock(freed: Iterable[str]) -> int:
+    """Let the runs that these keys blocked be claimed again; how many there were."""
+    keys = sorted(set(freed))
+    if not keys:
+        return 0
+    condition = f"concurrency_key IN ({database.placeholders(len(keys))})"
+    return _clear_marks(condition, keys)
+
+
+@database.retrying
+def unblock_all_free() -> int:
+    """Free blocked runs whose key nobody holds. Idle maintenance: a run must not be forgotten.
+
+    ``unblock`` passes over rows that another transaction has locked, and a site may change rows
+    in ways of its own.
+    """
+    with database.atomic():
+        return _clear_marks(
+            "NOT EXISTS (SELECT 1 FROM durably_run AS holder "
+            "WHERE holder.leased_key = durably_run.concurrency_key)",
+            [],
+        )
+
+
+def _clear_marks(condition: str, parameters: Sequence[Any]) -> int:
+    is_blocked = "blocked = 1" if database.connection().vendor == "mysql" else "blocked"
+    rows = database.select(
+        f"SELECT id FROM durably_run WHERE status = 'pending' AND {is_blocked} AND {condition}"
+        + database.skip_locked(),
+        parameters,
+    )
+    for chunk in database.chunked([id_ for (id_,) in rows], database.ROWS_PER_STATEMENT):
+        database.execute(
+            "UPDATE durably_run SET blocked = false "
+            f"WHERE id IN ({database.placeholders(len(chunk))})",
+            chunk,
+        )
+    return len(rows)
