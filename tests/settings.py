@@ -69,10 +69,12 @@ INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
     "django_durably",
+    "example_project.airports",
     "tests.testapp",
 ]
 MIDDLEWARE = [
