@@ -36,7 +36,7 @@ lint: install-lint
 	$(VENV)/bin/lint-imports
 
 docs: $(VENV)/.docs
-	$(VENV)/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict
 
 bench: install-test
 	$(PY) -m benchmarks $(ARGS)

@@ -79,7 +79,7 @@ def _postgresql(url: str) -> str:
         raise Unavailable(f"psycopg is not installed: {error}") from error
     try:
         with psycopg.connect(url, dbname="postgres", connect_timeout=PATIENCE_SECONDS) as link:
-            return str(link.info.parameter_status("server_version"))
+            return str(link.info.parameter_status("server_version")).split()[0]
     except psycopg.Error as error:
         raise Unavailable(_one_line(error)) from error
 
