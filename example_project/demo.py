@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from contextlib import closing
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ class DemoFailed(Exception):
 
 def main() -> int:
     options = parse_arguments()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True, errors="replace")
     signals = Signals()
     try:
         prepare_site()
@@ -62,7 +65,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def prepare_site() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "example_project.settings"
     django.setup()
     print(f"Database: {database_name()}")
     call_command("migrate", verbosity=0, interactive=False)
@@ -73,9 +76,10 @@ def show(children: Children, options: argparse.Namespace) -> None:
     port = free_port(options.port)
     start_worker(children)
     start_web_server(children, port)
+    print(f"Site:     http://{HOST}:{port}/ (user demo, password demo)")
     report(follow(children, trigger_import()))
     if not options.once:
-        serve(children, port)
+        serve(children, f"http://{HOST}:{port}/")
 
 
 def start_worker(children: Children) -> None:
@@ -137,19 +141,18 @@ def report(run: "Run") -> None:
         print(f"Interrupted and gone on with {run.lease_generation - 1} times.")
 
 
-def serve(children: Children, port: int) -> None:
+def serve(children: Children, site: str) -> None:
     print(
-        f"\n  http://{HOST}:{port}/        the airports, and jobs to trigger"
-        f"\n  http://{HOST}:{port}/admin/  the admin"
+        f"\n  {site}        the airports, and jobs to trigger"
+        f"\n  {site}admin/  the admin"
         f"\n\nUser demo, password demo. Logs: {settings.FOLDER}. Ctrl-C ends the demo."
     )
-    sys.stdout.flush()
     try:
         while True:
             children.check()
             time.sleep(0.2)
     except Stopped:
-        print("\nBye.")
+        print("\nStopping.")
 
 
 def free_port(first: int) -> int:

@@ -17,6 +17,7 @@ FOLDER.mkdir(parents=True, exist_ok=True)
 
 DEBUG = os.environ.get("DEBUG", "1") != "0"
 SECRET_KEY = "not a secret: for the demo only" if DEBUG else os.environ["SECRET_KEY"]
+INTERNAL_IPS = ["127.0.0.1", "::1"]  # who is told the demo's password
 ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost 127.0.0.1 [::1]").split()
 
 INSTALLED_APPS = [

@@ -10,7 +10,7 @@ NAME = PASSWORD = "demo"
 class Command(BaseCommand):
     help = "Creates the user demo, password demo, who may see and trigger runs and edit airports."
 
-    def handle(self, **options: Any) -> None:
+    def handle(self, *, verbosity: int, **options: Any) -> None:
         if not settings.DEBUG:
             raise CommandError("A user whose password everybody knows: only with DEBUG.")
         user, _ = User.objects.get_or_create(username=NAME)
@@ -20,4 +20,5 @@ class Command(BaseCommand):
         user.save()
         apps = ["airports", "durably"]
         user.user_permissions.set(Permission.objects.filter(content_type__app_label__in=apps))
-        self.stdout.write(f"User {NAME}, password {PASSWORD}.")
+        if verbosity:
+            self.stdout.write(f"User {NAME}, password {PASSWORD}.")
