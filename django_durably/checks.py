@@ -28,6 +28,7 @@ TAG: Final = "durably"
 """`manage.py check --tag durably` runs these checks alone."""
 
 APP: Final = "django_durably"
+POLICY: Final = "django_durably.access.Policy"
 ALLOW_ANY: Final = "django_durably.access.AllowAny"
 LEAST_SQLITE_TIMEOUT: Final = 5
 LEAST_MARIADB: Final = (10, 6)
@@ -175,11 +176,9 @@ def _unresolved(settings: conf.Settings) -> Iterator[conf.Problem]:
 def _resolve_policy(settings: conf.Settings) -> None:
     if settings.policy == conf.DEFAULT_POLICY:
         return
-    from django_durably.access import Policy
-
-    policy = import_string(settings.policy)
-    if not (isinstance(policy, type) and issubclass(policy, Policy)):
-        raise ImproperlyConfigured(f"{settings.policy} is not a subclass of {APP}.access.Policy")
+    policy, parent = import_string(settings.policy), import_string(POLICY)
+    if not (isinstance(policy, type) and issubclass(policy, parent)):
+        raise ImproperlyConfigured(f"{settings.policy} is not a subclass of {POLICY}")
 
 
 def _resolve_labels(settings: conf.Settings) -> None:

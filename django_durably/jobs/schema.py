@@ -138,13 +138,11 @@ def validate(adapter: TypeAdapter[Any], value: Any, what: str) -> Any:
 
 def dump(adapter: TypeAdapter[Any], value: Any, what: str, *, computed: bool) -> str:
     """The strict JSON text of `value`, with the fields that its models compute or without."""
-    from pydantic_core import PydanticSerializationError
-
     try:
         data = adapter.dump_python(
             value, mode="json", by_alias=True, round_trip=not computed, warnings="none"
         )
-    except (PydanticSerializationError, UnicodeDecodeError) as error:
+    except ValueError as error:  # all that pydantic raises, and a value that holds itself
         raise ValidationError(f"{what} cannot be stored as JSON: {error}") from error
     return encode(data, what)
 
