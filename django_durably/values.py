@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -28,6 +28,8 @@ MAX_DEPTH_ON_MARIADB: Final = 30
 
 _BAD_CHARACTER: Final = re.compile("[\0\ud800-\udfff]")
 _NAME: Final = re.compile(r"[A-Za-z_]\w*")
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+_STRINGS: Final = frozenset({str})
 _encoder: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -38,7 +40,7 @@ def encode(value: Any, what: str) -> str:
     """
     try:
         text = _encoder.encode(value)
-        text.encode()
+        text.isascii() or text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         _refuse(value, what, reason=str(error))
     depth = _depth(value)
@@ -83,17 +85,22 @@ def _place(what: str, *keys: object) -> str:
 def _depth(value: object) -> int | None:
     """How deep `value` nests, level by level; None when a key of an object is not a string."""
     depth, level = 0, [value]
-    while containers := [part for part in level if isinstance(part, dict | list | tuple)]:
-        depth += 1
-        level = []
-        for container in containers:
-            if isinstance(container, dict):
-                if not all(isinstance(key, str) for key in container):
+    # The types are asked first: on every result of every step, this is the faster question.
+    while level := [part for part in level if type(part) not in _SCALARS]:
+        below: list[object] = []
+        for part in level:
+            if isinstance(part, dict):
+                if not _STRINGS.issuperset(map(type, part)) and not _are_strings(part):
                     return None
-                level.extend(container.values())
-            else:
-                level.extend(container)
+                below += part.values()
+            elif isinstance(part, list | tuple):
+                below += part
+        depth, level = depth + 1, below
     return depth
+
+
+def _are_strings(keys: Iterable[object]) -> bool:
+    return all(isinstance(key, str) for key in keys)
 
 
 def _refuse(value: object, what: str, *, reason: str) -> NoReturn:
