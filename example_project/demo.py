@@ -85,13 +85,13 @@ def show(children: Children, options: argparse.Namespace) -> None:
 def start_worker(children: Children) -> None:
     manage = Path(__file__).with_name("manage.py")
     command = [sys.executable, str(manage), "run_worker", "--shutdown-timeout", "5"]
-    children.start("worker", command, settings.FOLDER / "worker.log")
+    children.start("worker", command, log_file("worker"))
 
 
 def start_web_server(children: Children, port: int) -> None:
     daphne = [sys.executable, "-m", "daphne", "--bind", HOST, "--port", str(port)]
     command = [*daphne, "example_project.asgi:application"]
-    children.start("web server", command, settings.FOLDER / "web.log")
+    children.start("web server", command, log_file("web"))
     if not poll_until(lambda: answers(children, port), START_SECONDS):
         raise DemoFailed(f"The web server does not answer within {START_SECONDS} seconds.")
 
@@ -101,7 +101,8 @@ def trigger_import() -> "Run":
     from django_durably import Run
     from example_project.airports.jobs import import_airports
 
-    unfinished = Run.objects.for_job("import-airports").active().order_by("created_at").first()
+    imports = Run.objects.for_job("import-airports")
+    unfinished: Run | None = imports.active().order_by("created_at").first()
     if unfinished:
         print("Going on with the import that was stopped.")
         return unfinished
@@ -128,12 +129,15 @@ def follow(children: Children, run: "Run") -> "Run":
 
 
 def report(run: "Run") -> None:
+    from example_project.airports.jobs import ImportOutput
+
+    output = ImportOutput.model_validate(run.output)
     assert run.started_at
     assert run.completed_at
     seconds = (run.completed_at - run.started_at).total_seconds()
     waited = (run.started_at - run.created_at).total_seconds()
     print(
-        f"\n{run.output['saved']:,} airports of {run.output['countries']} countries saved"
+        f"\n{output.saved:,} airports of {output.countries} countries saved"
         f" in {seconds:.1f} s, begun {waited:.2f} s after the trigger."
         f"\n{run.completed_step_count} steps, each with its checkpoint."
     )
@@ -145,7 +149,7 @@ def serve(children: Children, site: str) -> None:
     print(
         f"\n  {site}        the airports, and jobs to trigger"
         f"\n  {site}admin/  the admin"
-        f"\n\nUser demo, password demo. Logs: {settings.FOLDER}. Ctrl-C ends the demo."
+        f"\n\nUser demo, password demo. Logs: {log_file('*')}. Ctrl-C ends the demo."
     )
     try:
         while True:
@@ -171,6 +175,12 @@ def answers(children: Children, port: int) -> bool:
     children.check()
     with closing(socket.socket()) as probe:
         return probe.connect_ex((HOST, port)) == 0
+
+
+def log_file(name: str) -> Path:
+    from example_project.settings import FOLDER
+
+    return FOLDER / f"{name}.log"
 
 
 def database_name() -> str:

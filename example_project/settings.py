@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
 FOLDER = Path(os.environ.get("EXAMPLE_FOLDER") or Path(__file__).parent / "var").resolve()
 FOLDER.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,10 @@ SQLITE_OPTIONS = {
 
 def database() -> dict[str, Any]:
     url = os.environ.get("DATABASE_URL") or f"sqlite:///{FOLDER}/db.sqlite3"
-    config: dict[str, Any] = {**dj_database_url.parse(url)}
+    try:
+        config: dict[str, Any] = {**dj_database_url.parse(url)}
+    except ValueError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL: {error}") from error
     if config["ENGINE"] == "django.db.backends.sqlite3":
         config["OPTIONS"] = SQLITE_OPTIONS
     if config["ENGINE"] == "django.db.backends.mysql":

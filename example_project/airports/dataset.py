@@ -25,7 +25,7 @@ COLUMNS = {
 
 def read(country: str | None = None) -> list[dict[str, str]]:
     """The rows of the file, of one country or of all: always the same, and in the same order."""
-    with files("airportsdata").joinpath("airports.csv").open(encoding="utf-8", newline="") as file:
+    with files("airportsdata").joinpath("airports.csv").open(encoding="utf-8") as file:
         return [row for row in csv.DictReader(file) if country in (None, row["country"])]
 
 

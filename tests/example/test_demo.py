@@ -14,6 +14,7 @@ import pytest
 from django.db import connection
 
 from example_project.airports import dataset
+from example_project.processes import PATIENCE_SECONDS
 from tests import settings
 from tests.support import databases
 from tests.support.waiting import eventually
@@ -24,6 +25,7 @@ SERVERS = {"postgresql": databases.POSTGRESQL, "mariadb": databases.MARIADB}
 
 pytestmark = [
     pytest.mark.process,
+    pytest.mark.django_db(transaction=True),  # a database is not created in a transaction
     pytest.mark.skipif(not PROC.is_dir(), reason="finds the processes of the demo in /proc"),
 ]
 
@@ -87,12 +89,11 @@ def _environment(process: Path) -> list[bytes]:
 
 
 @pytest.fixture
-def demo(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Demo]:
+def demo(tmp_path: Path) -> Iterator[Demo]:
     """A demo on a database of the kind that this test run is about."""
     if databases.chosen() == "sqlite":
         demo = Demo(tmp_path)
     else:
-        request.getfixturevalue("transactional_db")  # a database is not created in a transaction
         demo = Demo(tmp_path, _new_database(f"{settings.NAME}_demo"))
     yield demo
     demo.process.kill()
@@ -144,6 +145,17 @@ def test_serves_until_ctrl_c(demo: Demo) -> None:
     assert len(demo.pids("run_worker")) == len(demo.pids("daphne")) == 1
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 0, demo.output()
+    assert demo.processes() == {}
+
+
+def test_does_not_wait_for_a_child_that_hangs_at_a_second_ctrl_c(demo: Demo) -> None:
+    process = demo.start()
+    demo.wait_for("Ctrl-C ends the demo")
+    os.kill(demo.pids("daphne")[0], signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    demo.wait_for("Stopping")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=PATIENCE_SECONDS / 2) == 0, demo.output()
     assert demo.processes() == {}
 
 

@@ -35,7 +35,11 @@ class TestImport:
         run = executed(import_airports.trigger({"country": "FR", "batch_size": 200}))
         assert run.output == {"saved": len(rows), "countries": 1}
         assert step_names(run) == [f"save-{i}" for i in range(-(-len(rows) // 200))]
-        assert run.progress["current"] == run.progress["total"] == len(rows)
+        assert run.progress == {
+            "current": len(rows),
+            "total": len(rows),
+            "message": f"saved {rows[-1]['icao']}",
+        }
         assert Airport.objects.filter(country="FR").count() == Airport.objects.count() == len(rows)
         paris = Airport.objects.get(icao="LFPG")
         assert (paris.iata, paris.city, paris.time_zone) == ("CDG", "Paris", "Europe/Paris")
@@ -62,9 +66,10 @@ class TestNearest:
         for icao, longitude in [("AAAA", 0), ("BBBB", 2), ("CCCC", -1), ("DDDD", 90)]:
             airport(icao, longitude=longitude)
         run = executed(nearest_airports.trigger({"icao": "AAAA", "count": 2}))
-        assert [place["icao"] for place in run.output] == ["CCCC", "BBBB"]
+        places: Any = run.output
+        assert [place["icao"] for place in places] == ["CCCC", "BBBB"]
         # A degree of the equator, on a globe of 6,371 km radius.
-        assert run.output[0]["kilometres"] == pytest.approx(111.2)
+        assert places[0]["kilometres"] == pytest.approx(111.2)
         assert step_names(run) == ["find", "measure"]
 
     def test_says_when_the_airport_is_not_there(self) -> None:

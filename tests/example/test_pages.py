@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.http import HttpResponse
 from django.test import Client, override_settings
 from django.urls import reverse
 
@@ -15,6 +15,9 @@ from django_durably.testing import run_until_idle
 from example_project import settings
 from example_project.airports import dataset
 from example_project.airports.models import Airport
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Response
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("example_project.urls")]
 
@@ -39,11 +42,11 @@ def demo(client: Client) -> Client:
     return client
 
 
-def trigger(client: Client, job_name: str, **fields: str) -> HttpResponse:
+def trigger(client: Client, job_name: str, **fields: str) -> "Response":
     return client.post(reverse("trigger", args=[job_name]), fields)
 
 
-def text(response: HttpResponse) -> str:
+def text(response: "Response") -> str:
     assert response.status_code == 200
     return " ".join(response.content.decode().split())
 
