@@ -8,43 +8,36 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import DateTimeField
-from django.db.models.expressions import RawSQL
 
-_offset = timedelta(0)
+
+class _Shift:
+    by = timedelta(0)
 
 
 def now() -> datetime:
     """The process's time, aware, in UTC."""
-    return datetime.now(UTC) + _offset
+    return datetime.now(UTC) + _Shift.by
 
 
 @contextmanager
 def shift(by: timedelta) -> Iterator[None]:
     """Move the clocks of this process by ``by`` within the block; shifts add up."""
-    global _offset
-    before, _offset = _offset, _offset + by
+    _Shift.by += by
     try:
         yield
     finally:
-        _offset = before
+        _Shift.by -= by
 
 
 def database_now_sql(connection: BaseDatabaseWrapper, plus: timedelta = timedelta(0)) -> str:
     """SQL for the database's time in UTC plus a duration, in the form Django stores times."""
-    seconds = (_offset + plus).total_seconds()
+    seconds = (_Shift.by + plus).total_seconds()
     return _NOW[connection.vendor](seconds)
-
-
-def database_now(connection: BaseDatabaseWrapper, plus: timedelta = timedelta(0)) -> RawSQL:
-    """The same as an expression for the ORM."""
-    return RawSQL(database_now_sql(connection, plus), [], output_field=DateTimeField())
 
 
 def _postgresql_now(seconds: float) -> str:
@@ -60,14 +53,26 @@ def _mysql_now(seconds: float) -> str:
     return f"(UTC_TIMESTAMP(6) + INTERVAL {seconds:.6f} SECOND)"
 
 
-_NOW: dict[str, Any] = {
+_NOW: dict[str, Callable[[float], str]] = {
     "postgresql": _postgresql_now,
     "sqlite": _sqlite_now,
     "mysql": _mysql_now,
 }
 
-_id_lock = threading.Lock()
-_last_tick = 0
+
+class _Ticks:
+    """Quarters of microseconds since the epoch, each handed out once by this process."""
+
+    last = 0
+    lock = threading.Lock()
+
+    @classmethod
+    def next(cls) -> int:
+        nanoseconds = time.time_ns() + _Shift.by // timedelta(microseconds=1) * 1000
+        milliseconds, rest = divmod(nanoseconds, 1_000_000)
+        with cls.lock:
+            cls.last = max(cls.last + 1, milliseconds << 12 | rest * 4096 // 1_000_000)
+            return cls.last
 
 
 def uuid7() -> uuid.UUID:
@@ -76,11 +81,7 @@ def uuid7() -> uuid.UUID:
     The 12 bits after the milliseconds hold their fraction (section 6.2, method 3), so that
     ids of several processes sort by time to a quarter of a microsecond.
     """
-    global _last_tick
-    nanoseconds = time.time_ns() + _offset // timedelta(microseconds=1) * 1000
-    milliseconds, rest = divmod(nanoseconds, 1_000_000)
-    with _id_lock:
-        _last_tick = tick = max(_last_tick + 1, milliseconds << 12 | rest * 4096 // 1_000_000)
+    tick = _Ticks.next()
     random_bits = int.from_bytes(os.urandom(8)) >> 2
     value = tick >> 12 << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0b10 << 62 | random_bits
     return uuid.UUID(int=value)

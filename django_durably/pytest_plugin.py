@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from django_durably import testing
+    from django_durably.models import Run
 
 
 class Durably:
@@ -19,13 +19,13 @@ class Durably:
         return testing.run_until_idle
 
     @property
-    def run_job(self) -> "Callable[..., testing.Run]":
+    def run_job(self) -> "Callable[..., Run]":
         from django_durably import testing
 
         return testing.run_job
 
     @property
-    def execute_run(self) -> "Callable[..., testing.Run]":
+    def execute_run(self) -> "Callable[..., Run]":
         from django_durably import testing
 
         return testing.execute_run

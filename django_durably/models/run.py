@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_lazy as _
 
 from django_durably import clock, fields
-from django_durably.conf import get_settings
 
 if TYPE_CHECKING:
     from django_durably.models.log import LogEntry
@@ -59,11 +58,6 @@ class RunQuerySet(models.QuerySet["Run"]):
         return control.purge(self, older_than, limit)
 
 
-class RunManager(models.Manager.from_queryset(RunQuerySet)):  # type: ignore[misc]
-    def get_queryset(self) -> RunQuerySet:
-        return RunQuerySet(self.model, using=self._db or get_settings().database)
-
-
 class Run(models.Model):
     """One execution of a job."""
 
@@ -111,15 +105,13 @@ class Run(models.Model):
         editable=False,
     )
     leased_key = models.GeneratedField(
-        expression=Case(
-            When(Q(status="leased"), then=F("concurrency_key")), default=Value(None)
-        ),
+        expression=Case(When(Q(status="leased"), then=F("concurrency_key")), default=Value(None)),
         output_field=fields.KeyField(max_length=fields.KEY_LENGTH, null=True),
         db_persist=True,
         editable=False,
     )
 
-    objects: ClassVar[RunManager] = RunManager()
+    objects = RunQuerySet.as_manager()
 
     # How the call that returned this instance got it: "created", "idempotent" or "coalesced".
     disposition: str = "created"
@@ -255,4 +247,3 @@ class RunLabel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key}={self.value}"
-

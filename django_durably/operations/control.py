@@ -13,7 +13,7 @@ from django_durably.storage import retention, transitions
 
 
 def cancel(run: Run) -> None:
-    """Cancel a pending or leased run. Raises ConflictError when terminal, NotFoundError when gone."""
+    """Cancel an active run. Raises ConflictError when terminal, NotFoundError when gone."""
     cancelled, draft, event_ids = transitions.cancel(run.pk)
     _take_over(run, cancelled)
     topics = (wakeups.CANCELLATIONS, wakeups.RUNS, wakeups.EVENTS)

@@ -65,9 +65,7 @@ class AsyncStepContext(BaseContext):
     async def run(
         self, name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T: ...
-    async def run(
-        self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any
-    ) -> Any:
+    async def run(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Execute ``function`` once for this run, and return its result.
 
         An async function is awaited, a plain one runs in a thread. When the run goes on after a

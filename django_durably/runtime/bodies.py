@@ -10,7 +10,7 @@ from typing import Any
 
 from django_durably.runtime import connections
 
-Work = Callable[[], None]
+Work = Callable[[], object]
 
 
 class Threads:

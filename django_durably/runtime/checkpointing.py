@@ -185,9 +185,7 @@ def _check_name(name: object) -> None:
     values.encode(name, "The step's name")
 
 
-def _row(
-    begun: Begun, status: str, output: str | None = None, error: str | None = None
-) -> StepRow:
+def _row(begun: Begun, status: str, output: str | None = None, error: str | None = None) -> StepRow:
     return StepRow(
         begun.name,
         begun.index,
@@ -198,5 +196,3 @@ def _row(
         begun.started_at,
         clock.now(),
     )
-
-

@@ -53,13 +53,17 @@ class BaseContext:
         self._signal = Signal()
         self._journal = journal
 
-    def progress(self, current: float, total: float | None = None, message: str | None = None) -> None:
+    def progress(
+        self, current: float, total: float | None = None, message: str | None = None
+    ) -> None:
         """Say how far the run is; shown live, and kept with the run.
 
         ``current`` and ``total`` are numbers of any unit. Raises ValidationError for others.
         """
         for name, value in (("current", current), ("total", total)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            if value is not None and (
+                isinstance(value, bool) or not isinstance(value, int | float)
+            ):
                 raise ValidationError(f"progress: {name} must be a number, not {value!r}")
         self._report(self.steps.progress(current, total, message))
 

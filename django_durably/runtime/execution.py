@@ -111,7 +111,7 @@ def _load(run: Claimed) -> tuple[Definition, tuple[Any, ...]]:
 
 
 def _outcome(definition: Definition, context: BaseContext, result: Any) -> Outcome:
-    """What a body that returned means. It may have swallowed the order to stop: that still holds."""
+    """What a body that returned means. An order to stop holds, even if the body swallowed it."""
     if context.interruption is not None:
         return Interrupted(context.interruption)
     try:

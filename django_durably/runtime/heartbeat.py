@@ -122,4 +122,3 @@ class Heartbeat:
             logger.warning("The worker could not sign off: %s", error)
         finally:
             connections.close_all()
-

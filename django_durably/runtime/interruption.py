@@ -26,7 +26,7 @@ class Signal:
     def __init__(self) -> None:
         self.reason: str | None = None
         self._raised = threading.Event()
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], object]] = []
         self._lock = threading.Lock()
 
     @property
@@ -48,8 +48,8 @@ class Signal:
         for listener in listeners:
             listener()
 
-    def notify(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call this whenever the reason is set (at once when it is already); returns the undoing."""
+    def notify(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call this whenever the reason is set, at once when it is; returns what undoes it."""
         with self._lock:
             self._listeners.append(listener)
             already = self.reason is not None

@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from asgiref.sync import sync_to_async
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError
 
 from django_durably import signals, wakeups
+from django_durably.events import EventType
 from django_durably.exceptions import CancelledError, DurablyError, LeaseLostError
 from django_durably.runtime import connections
-from django_durably.storage import batches, leases
+from django_durably.storage import batches, database, leases
 from django_durably.storage.batches import Committed
 from django_durably.storage.changes import Change, ClaimRequest, Lease
 from django_durably.storage.claims import Claims
@@ -28,7 +29,7 @@ logger = logging.getLogger("django_durably")
 # Reports (logs, progress, step starts) alone are committed no more often than this, in seconds.
 REPORT_INTERVAL = 0.05
 _LOCKED_RETRY = 0.02
-_RECONNECT_FIRST, _RECONNECT_LONGEST = 0.05, 2.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 # A body that reports faster than the database stores waits once so many changes are queued.
 _MOST_WAITING = 5000
 
@@ -138,6 +139,11 @@ class Journal:
         self._queue.put(_Entry(None, lambda _: done.set(), urgent=True))
         done.wait()
 
+    @property
+    def failed(self) -> bool:
+        """True when the thread has died of an error: the process cannot store anything more."""
+        return not self._thread.is_alive() and not self._closing
+
     def close(self) -> None:
         """Commit what is waiting and end the thread."""
         self._closing = True
@@ -202,11 +208,11 @@ class Journal:
                     changes = []
                 committed = batches.commit(changes, request)
                 break
-            except (DatabaseError, InterfaceError) as error:
-                if connections.is_alive():
+            except Exception as error:
+                if not _is_passing(error):
                     self._commit_one_by_one(entries, error)
                     return
-                pause = self._reconnect(error, pause)
+                pause = self._wait_for_the_database(error, pause)
         self._announce(committed)
         self._resolve(entries, committed)
         if request is not None:
@@ -219,10 +225,11 @@ class Journal:
         leases.release_unknown(self._owner, self._claimer.leases())
         return batches.was_committed(changes)
 
-    def _reconnect(self, error: Exception, pause: float) -> float:
-        """Wait a little longer each time; the batch is tried again on a new connection."""
-        pause = min(max(pause * 2, _RECONNECT_FIRST), _RECONNECT_LONGEST)
+    def _wait_for_the_database(self, error: Exception, pause: float) -> float:
+        """Wait a little longer each time; then the batch is tried again."""
+        pause = min(max(pause * 2, _FIRST_PAUSE), _LONGEST_PAUSE)
         logger.warning("The database is away, next try in %.2f s: %s", pause, error)
+        report_error(error, "journal")
         time.sleep(pause)
         return pause
 
@@ -231,13 +238,14 @@ class Journal:
         changes = [entry for entry in entries if entry.change is not None]
         if not changes:
             logger.error("The claim failed: %s", error, exc_info=error)
-            time.sleep(_RECONNECT_FIRST)
+            report_error(error, "claim")
+            time.sleep(_FIRST_PAUSE)
             return
         for entry in changes:
             assert entry.change is not None
             try:
                 committed = batches.commit([entry.change])
-            except (DatabaseError, InterfaceError) as refusal:
+            except Exception as refusal:
                 self._refuse(entry, refusal)
             else:
                 self._announce(committed)
@@ -245,12 +253,13 @@ class Journal:
         self.wake()
 
     def _refuse(self, entry: _Entry, refusal: Exception) -> None:
-        if not connections.is_alive():
+        if _is_passing(refusal):
             self._deferred.append(entry)
             return
         assert entry.change is not None
         extra = {"run_id": str(entry.change.lease.run_id)}
         logger.warning("The database refused a change: %s", refusal, extra=extra)
+        report_error(refusal, "journal")
         if entry.resolve is not None:
             entry.resolve(NotStored(f"The database refused the change: {refusal}"))
 
@@ -269,6 +278,16 @@ class Journal:
                 self._deferred.append(entry)
             elif entry.resolve is not None:
                 entry.resolve(_why_lost(lease, committed))
+
+
+def _is_passing(error: Exception) -> bool:
+    """True for what is no fault of any change: a broken connection, a lock, a deadlock."""
+    return not connections.is_alive() or database.is_transient(error)
+
+
+def report_error(error: Exception, where: str) -> None:
+    """Tell the listeners of ``worker_error``; ``where`` is the part of the worker."""
+    signals.send_unrecorded(EventType.WORKER_ERROR, None, "", {}, error=str(error), context=where)
 
 
 def _why_lost(lease: Lease, committed: Committed) -> BaseException | None:

@@ -66,7 +66,9 @@ class Supervisor:
             self._code = max(self._code, abs(code))
             if self._stopping.is_set():
                 continue
-            logger.error("Worker process %d ended with status %d; starting another", child.pid, code)
+            logger.error(
+                "Worker process %d ended with status %d; starting another", child.pid, code
+            )
             if time.monotonic() - started < _TOO_SOON:
                 self._stopping.wait(_PAUSE)
             self._start()

@@ -124,6 +124,8 @@ class Worker:
             self._stopping.wait(min(_TICK, max(0.01, next_poll - time.monotonic())))
 
     def _is_done(self) -> bool:
+        if self._journal.failed:
+            raise RuntimeError("The journal of the worker has failed; see the log")
         if self._options.parent is not None and os.getppid() != self._options.parent:
             logger.warning("The supervisor is gone; worker %s stops", self.id)
             return True
@@ -193,9 +195,7 @@ class Worker:
         context = execution.make_context(run, self._journal, self._loop.in_thread)
         self._active.add(Execution(run, context), deadline(asked_at))
         if isinstance(context, AsyncStepContext):
-            self._loop.run(
-                self._aexecute(run, context), partial(_cancel_when_aborted, context)
-            )
+            self._loop.run(self._aexecute(run, context), partial(_cancel_when_aborted, context))
         elif isinstance(context, StepContext):
             self._threads.run(partial(self._execute, run, context))
 
@@ -216,7 +216,7 @@ class Worker:
             self._ask()
 
 
-def _cancel_when_aborted(context: AsyncStepContext, cancel: Callable[[], None]) -> None:
+def _cancel_when_aborted(context: AsyncStepContext, cancel: Callable[[], object]) -> None:
     """An aborted run cancels its task; on shutdown the task goes on to its next step boundary."""
 
     def on_interrupt() -> None:

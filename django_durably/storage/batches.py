@@ -1,6 +1,7 @@
 """One transaction of the journal: everything that waits, and a claim, in one commit."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from django_durably.events import EventDraft
@@ -15,6 +16,7 @@ from django_durably.storage import (
 )
 from django_durably.storage.changes import Change, ClaimRequest, Lease
 from django_durably.storage.claims import NOTHING, Claims
+from django_durably.storage.leases import Hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Committed:
 
 @database.retrying
 def commit(changes: Sequence[Change], request: ClaimRequest | None = None) -> Committed:
-    """Store these changes of leased runs, then claim: what frees a key comes before what takes it."""
-    with database.atomic():
+    """Store changes of leased runs, then claim: what frees a key goes before what takes it."""
+    with database.atomic() if _needs_transaction(changes, request) else nullcontext():
         stored = _store(changes) if changes else Committed()
         taken = claims.claim(request) if request is not None else NOTHING
     return Committed(
@@ -49,19 +51,46 @@ def commit(changes: Sequence[Change], request: ClaimRequest | None = None) -> Co
     )
 
 
+def _needs_transaction(changes: Sequence[Change], request: ClaimRequest | None) -> bool:
+    """False when all is one statement, which is a transaction by itself."""
+    return request is not None or not _is_plain(changes) or any(c.settlement for c in changes)
+
+
+def _is_plain(changes: Sequence[Change]) -> bool:
+    is_postgresql = database.connection().vendor == "postgresql"
+    return is_postgresql and not any(change.of_cancelled for change in changes)
+
+
 def _store(changes: Sequence[Change]) -> Committed:
+    if _is_plain(changes):
+        held, kept, event_ids = _store_at_once(changes)
+    else:
+        held, kept, event_ids = _store_step_by_step(changes)
+    freed = transitions.free_keys(kept)
+    transitions.forget_steps(kept)
+    drafts = tuple(draft for change in kept for draft in change.events)
+    return Committed(
+        held.lost, held.locked_elsewhere, drafts=drafts, event_ids=tuple(event_ids), freed=freed
+    )
+
+
+def _store_at_once(changes: Sequence[Change]) -> tuple[Hold, list[Change], list[int]]:
+    from django_durably.storage import postgresql
+
+    stored, event_ids = postgresql.store(changes)
+    held = leases.sort_out(dict.fromkeys(c.lease for c in changes), stored)
+    return held, [c for c in changes if c.lease in stored], event_ids
+
+
+def _store_step_by_step(changes: Sequence[Change]) -> tuple[Hold, list[Change], list[int]]:
     held = leases.hold(dict.fromkeys(c.lease for c in changes if not c.of_cancelled))
     noted = leases.still_cancelled([c.lease for c in changes if c.of_cancelled])
     kept = [c for c in changes if c.lease in (noted if c.of_cancelled else held.kept)]
     checkpoints.save(kept)
     reports.save(kept)
     transitions.advance([c for c in kept if not c.of_cancelled])
-    freed = transitions.settle(kept, held.keys)
-    drafts = tuple(draft for change in kept for draft in change.events)
-    event_ids = tuple(events.record(drafts))
-    return Committed(
-        held.lost, held.locked_elsewhere, drafts=drafts, event_ids=event_ids, freed=freed
-    )
+    transitions.settle(kept)
+    return held, kept, events.record([draft for change in kept for draft in change.events])
 
 
 def was_committed(changes: Sequence[Change]) -> bool:

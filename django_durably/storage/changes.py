@@ -1,8 +1,10 @@
 """What a lease holder wants stored: plain values that travel from a body to the journal."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from django_durably.events import EventDraft
@@ -12,12 +14,14 @@ from django_durably.events import EventDraft
 class Lease:
     """The right to execute one run, until it is renewed, lost, handed back or settled.
 
-    ``generation`` is the fencing token: it grows with every claim of the run.
+    ``generation`` is the fencing token: it grows with every claim of the run. ``key`` is the
+    concurrency key that the lease holds.
     """
 
     run_id: UUID
     generation: int
     owner: str
+    key: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,14 @@ class Change:
     of_cancelled: bool = False
 
 
+def news(changes: Sequence[Change]) -> tuple[str | None, int | None, int]:
+    """What changes of one lease do to its run's row: the latest progress (JSON text), the index of
+    the next step, and how many checkpoints there are."""
+    progress = [change.progress for change in changes if change.progress is not None]
+    done = [c.step.index for c in changes if c.step is not None and c.step.is_checkpoint]
+    return (progress[-1] if progress else None, max(done) + 1 if done else None, len(done))
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
     """At most ``limit`` runs of these jobs for this worker."""
@@ -97,3 +109,15 @@ class Claimed:
     labels: dict[str, str]
     labels_text: str
     steps: tuple[StepRow, ...] = ()
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any], owner: str, key: str | None = None) -> Self:
+        """From id, job name, input and labels (JSON text) and the generation before the claim."""
+        run_id, job_name, input_text, labels_text, generation = row
+        return cls(
+            Lease(run_id if isinstance(run_id, UUID) else UUID(run_id), generation + 1, owner, key),
+            job_name,
+            json.loads(input_text) if input_text is not None else None,
+            json.loads(labels_text),
+            labels_text,
+        )

@@ -37,9 +37,8 @@ def load(run_ids: Sequence[UUID]) -> dict[UUID, tuple[StepRow, ...]]:
             f"ORDER BY {name('index')}, attempt",
             [database.adapt_id(id_) for id_ in ids],
         )
-        for run_id, *values, started_at, completed_at in rows:
-            times = (_read_time(started_at), _read_time(completed_at))
-            steps[database.read_id(run_id)].append(StepRow(*values, *times))
+        for row in rows:
+            steps[database.read_id(row[0])].append(_read(row[1:]))
     return {run_id: tuple(tries) for run_id, tries in steps.items()}
 
 
@@ -73,6 +72,13 @@ def _values(change: Change, step: StepRow) -> tuple[Any, ...]:
         change.lease.generation,
         change.lease.owner,
     )
+
+
+def _read(values: Sequence[Any]) -> StepRow:
+    *columns, started_at, completed_at = values
+    name, index, attempt, status, output, error = columns
+    times = (_read_time(started_at), _read_time(completed_at))
+    return StepRow(name, index, attempt, status, output, error, *times)
 
 
 def _read_time(value: Any) -> datetime:

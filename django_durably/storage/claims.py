@@ -1,6 +1,5 @@
 """Claiming: the oldest pending runs of a worker's jobs, one per concurrency key."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from django_durably import clock
 from django_durably.conf import get_settings
 from django_durably.events import EventDraft, EventType
 from django_durably.storage import checkpoints, database, events, keys
-from django_durably.storage.changes import Claimed, ClaimRequest, Lease
+from django_durably.storage.changes import Claimed, ClaimRequest
 
 # Candidates are read without locks, so several claims at once see the same ones: reading more
 # than are wanted lets each find some that no other has locked.
@@ -45,6 +44,8 @@ def claim(request: ClaimRequest) -> Claims:
     """Lease up to ``request.limit`` pending runs, the oldest first."""
     if request.limit < 1 or not request.jobs:
         return NOTHING
+    if database.connection().vendor == "postgresql" and (fast := _claim_unkeyed(request)):
+        return fast
     with database.atomic():
         taken, more = _take(request)
         drafts = tuple(_leased_event(run) for run in taken)
@@ -53,13 +54,29 @@ def claim(request: ClaimRequest) -> Claims:
     return Claims(runs, more, drafts, event_ids)
 
 
+def _claim_unkeyed(request: ClaimRequest) -> Claims | None:
+    """PostgreSQL takes runs without concurrency keys in one statement.
+
+    None when there are keys among the candidates, or when others locked so many of them that the
+    next page has to be looked at.
+    """
+    from django_durably.storage import postgresql
+
+    size = request.limit * _READ_AHEAD
+    taken = postgresql.claim(request, size)
+    if taken.keyed or (not taken.runs and taken.candidates == size):
+        return None
+    drafts = tuple(_leased_event(run) for run in taken.runs)
+    more = len(taken.runs) == request.limit or taken.candidates == size
+    return Claims(_with_checkpoints(taken.runs), more, drafts, tuple(taken.event_ids))
+
+
 @database.retrying
 def claim_one(run_id: UUID, owner: str) -> Claimed | None:
     """Lease this one run, if it is pending and its concurrency key is free."""
     with database.atomic():
         rows = database.select(
-            "SELECT id, concurrency_key FROM durably_run "
-            f"WHERE id = %s AND {database.claimable()}",
+            f"SELECT id, concurrency_key FROM durably_run WHERE id = %s AND {database.claimable()}",
             [database.adapt_id(run_id)],
         )
         open_runs = _one_per_free_key([_Candidate(*row) for row in rows])
@@ -154,7 +171,7 @@ def _lease(rows: Sequence[tuple[Any, ...]], owner: str) -> list[Claimed]:
         _mark_leased(free, owner)
     else:
         _mark_leased(rows, owner)
-    return [_claimed(row, owner) for row in rows]
+    return [Claimed.from_row(row[:5], owner, key=row[5]) for row in rows]
 
 
 def _mark_leased_alone(row: tuple[Any, ...], owner: str) -> bool:
@@ -177,17 +194,6 @@ def _mark_leased(rows: Sequence[tuple[Any, ...]], owner: str) -> None:
             f"WHERE id IN ({database.placeholders(len(rows))})",
             [owner, now, now, *(row[0] for row in rows)],
         )
-
-
-def _claimed(row: tuple[Any, ...], owner: str) -> Claimed:
-    id_, job_name, input_text, labels_text, generation, _ = row
-    return Claimed(
-        lease=Lease(database.read_id(id_), int(generation) + 1, owner),
-        job_name=job_name,
-        input=json.loads(input_text) if input_text is not None else None,
-        labels=json.loads(labels_text),
-        labels_text=labels_text,
-    )
 
 
 def _with_checkpoints(runs: Sequence[Claimed]) -> tuple[Claimed, ...]:

@@ -83,7 +83,9 @@ def claimable() -> str:
 
 
 def adapt_id(run_id: UUID) -> UUID | str:
-    return run_id if connection().features.has_native_uuid_field and _is_postgresql() else run_id.hex
+    return (
+        run_id if connection().features.has_native_uuid_field and _is_postgresql() else run_id.hex
+    )
 
 
 def adapt_time(value: datetime | None) -> Any:
@@ -105,14 +107,15 @@ def placeholders(count: int) -> str:
 def select(sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     with connection().cursor() as cursor:
         cursor.execute(sql, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def execute(sql: str, parameters: Sequence[Any] = ()) -> int:
     """Execute one statement and return the number of rows it matched."""
     with connection().cursor() as cursor:
         cursor.execute(sql, parameters)
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def execute_many(sql: str, rows: Sequence[Sequence[Any]]) -> None:

@@ -76,7 +76,9 @@ def enqueue(requests: Sequence[NewRun]) -> Enqueued:
             if not waiting:
                 break
         else:
-            raise ConflictError(f"Could not insert a run of {next(iter(waiting.values())).job_name}")
+            raise ConflictError(
+                f"Could not insert a run of {next(iter(waiting.values())).job_name}"
+            )
         event_ids = tuple(events.record(drafts, now))
     return Enqueued(tuple(answers[at] for at in sorted(answers)), tuple(drafts), event_ids)
 
@@ -171,9 +173,7 @@ def _values(run: Run, request: NewRun) -> tuple[Any, ...]:
 
 def _insert_labels(runs: Sequence[Run]) -> None:
     rows = [
-        (database.adapt_id(run.pk), key, value)
-        for run in runs
-        for key, value in run.labels.items()
+        (database.adapt_id(run.pk), key, value) for run in runs for key, value in run.labels.items()
     ]
     if rows:
         database.insert("durably_runlabel", ("run_id", "key", "value"), rows)

@@ -18,7 +18,6 @@ class Hold:
     kept: set[Lease]
     locked_elsewhere: set[Lease]
     lost: dict[Lease, str | None]  # the run's status now; None when it is gone
-    keys: dict[Lease, str]  # concurrency keys of the kept ones
 
 
 def hold(leases: Iterable[Lease]) -> Hold:
@@ -30,44 +29,35 @@ def hold(leases: Iterable[Lease]) -> Hold:
     wanted = list(leases)
     rows = _read(wanted, "AND status = 'leased'" + database.skip_locked())
     kept = {lease for lease in wanted if _is_held(rows.get(lease.run_id), lease)}
+    return sort_out(wanted, kept)
+
+
+def sort_out(wanted: Iterable[Lease], kept: set[Lease]) -> Hold:
+    """What became of the leases that could not be locked."""
     rest = [lease for lease in wanted if lease not in kept]
-    now = _read(rest, "") if rest else {}
-    locked = {lease for lease in rest if _is_held(now.get(lease.run_id), lease)}
-    return Hold(
-        kept=kept,
-        locked_elsewhere=locked,
-        lost={
-            lease: now[lease.run_id][0] if lease.run_id in now else None
-            for lease in rest
-            if lease not in locked
-        },
-        keys={lease: key for lease in kept if (key := rows[lease.run_id][2]) is not None},
-    )
+    lost = lost_among(rest)
+    return Hold(kept, {lease for lease in rest if lease not in lost}, lost)
 
 
 def still_cancelled(leases: Sequence[Lease]) -> set[Lease]:
     """Those whose run was cancelled under the lease: its history may still be written."""
     rows = _read(leases, "")
-    return {
-        lease
-        for lease in leases
-        if (row := rows.get(lease.run_id)) and row[:2] == ("cancelled", lease.generation)
-    }
+    return {lease for lease in leases if rows.get(lease.run_id) == ("cancelled", lease.generation)}
 
 
-def _read(leases: Sequence[Lease], condition: str) -> dict[UUID, tuple[str, int, str | None]]:
+def _read(leases: Sequence[Lease], condition: str) -> dict[UUID, tuple[str, int]]:
     if not leases:
         return {}
     rows = database.select(
-        "SELECT id, status, lease_generation, concurrency_key FROM durably_run "
+        "SELECT id, status, lease_generation FROM durably_run "
         f"WHERE id IN ({database.placeholders(len(leases))}) {condition}",
         [database.adapt_id(lease.run_id) for lease in leases],
     )
-    return {database.read_id(id_): (status, int(gen), key) for id_, status, gen, key in rows}
+    return {database.read_id(id_): (status, int(gen)) for id_, status, gen in rows}
 
 
-def _is_held(row: tuple[str, int, str | None] | None, lease: Lease) -> bool:
-    return row is not None and row[:2] == ("leased", lease.generation)
+def _is_held(row: tuple[str, int] | None, lease: Lease) -> bool:
+    return row is not None and row == ("leased", lease.generation)
 
 
 @database.retrying

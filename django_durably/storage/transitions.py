@@ -9,7 +9,7 @@ from django_durably.events import EventDraft, EventType
 from django_durably.exceptions import ConflictError, NotFoundError
 from django_durably.models import Run, RunStatus
 from django_durably.storage import checkpoints, database, events, keys
-from django_durably.storage.changes import Change, Lease, Settlement
+from django_durably.storage.changes import Change, Lease, Settlement, news
 
 # One row's news: progress, the next step's index, how many checkpoints, and whether there are any
 # (a checkpoint ends a series of crashes).
@@ -33,45 +33,47 @@ def advance(changes: Sequence[Change]) -> None:
         if change.step is not None or change.progress is not None:
             by_run.setdefault(change.lease, []).append(change)
     now = database.adapt_time(clock.now())
-    database.execute_many(
-        _ADVANCE,
-        [
-            (*_news(its), now, database.adapt_id(lease.run_id))
-            for lease, its in by_run.items()
-            if any(_news(its))
-        ],
-    )
+    rows = [
+        (progress, index, done, done, now, database.adapt_id(lease.run_id))
+        for lease, its in by_run.items()
+        for progress, index, done in [news(its)]
+        if done or progress is not None
+    ]
+    database.execute_many(_ADVANCE, rows)
 
 
-def _news(changes: Sequence[Change]) -> tuple[str | None, int | None, int, int]:
-    progress = [change.progress for change in changes if change.progress is not None]
-    done = [c.step.index for c in changes if c.step is not None and c.step.is_checkpoint]
-    return (
-        progress[-1] if progress else None,
-        max(done) + 1 if done else None,
-        len(done),
-        len(done),
-    )
-
-
-def settle(changes: Sequence[Change], keys_of: dict[Lease, str]) -> bool:
-    """Complete, fail or hand back the runs of these changes; True when others may start now."""
+def settle(changes: Sequence[Change]) -> None:
+    """Complete, fail or hand back the runs of these changes."""
     settled = [(c.lease, c.settlement) for c in changes if c.settlement is not None]
     if not settled:
-        return False
+        return
     now = database.adapt_time(clock.now())
     database.execute_many(_SETTLE, [_settled(lease, how, now) for lease, how in settled])
-    checkpoints.forget(
-        [lease.run_id for lease, how in settled if how.is_terminal and not how.keep_steps]
-    )
-    freed = keys.unblock([keys_of[lease] for lease, _ in settled if lease in keys_of])
-    return freed > 0 or any(not how.is_terminal for _, how in settled)
 
 
 def _settled(lease: Lease, how: Settlement, now: Any) -> tuple[Any, ...]:
     ended = now if how.is_terminal else None
     id_ = database.adapt_id(lease.run_id)
     return (how.status, how.output, how.error, how.traceback, ended, now, id_)
+
+
+def free_keys(changes: Sequence[Change]) -> bool:
+    """After these settlements: let the runs start that waited for the keys; True when any did.
+
+    A statement of its own, begun when the rows of the settled runs are locked: so it sees what a
+    claim marked as blocked before.
+    """
+    ended = [c for c in changes if c.settlement is not None]
+    freed = keys.unblock([c.lease.key for c in ended if c.lease.key is not None])
+    return freed > 0 or any(c.settlement and not c.settlement.is_terminal for c in ended)
+
+
+def forget_steps(changes: Sequence[Change]) -> None:
+    """Drop the steps of the runs that these changes end, where the project does not keep them."""
+    ended = [c for c in changes if c.settlement is not None and c.settlement.is_terminal]
+    checkpoints.forget(
+        [c.lease.run_id for c in ended if c.settlement and not c.settlement.keep_steps]
+    )
 
 
 @database.retrying

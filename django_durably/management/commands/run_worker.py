@@ -20,7 +20,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--processes", type=_positive, default=1, help="worker processes to keep running"
         )
-        parser.add_argument("--job", action="append", default=[], help="take only this job (repeat)")
+        parser.add_argument(
+            "--job", action="append", default=[], help="take only this job (repeat)"
+        )
         parser.add_argument(
             "--drain", action="store_true", help="exit when nothing is left to claim"
         )
