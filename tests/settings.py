@@ -4,6 +4,7 @@
 starts inherit `DURABLY_TEST_NAME`, and so work on the same test database.
 """
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -108,4 +109,5 @@ CHANNEL_LAYERS = {
     },
 }
 
-DURABLY: dict[str, Any] = {}
+# What a test asks of the processes that it starts.
+DURABLY: dict[str, Any] = json.loads(os.environ.get("DURABLY_TEST_SETTINGS", "{}"))
