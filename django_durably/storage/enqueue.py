@@ -30,7 +30,7 @@ _COLUMNS = (
     "lease_generation",
     "crashes",
 )
-_ROUNDS = 10
+_FRUITLESS_ROUNDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +70,15 @@ def enqueue(requests: Sequence[NewRun]) -> Enqueued:
     drafts: list[EventDraft] = []
     with database.atomic():
         waiting = dict(enumerate(requests))
-        for _ in range(_ROUNDS):
+        fruitless = 0
+        while waiting:
+            if fruitless == _FRUITLESS_ROUNDS:
+                job = next(iter(waiting.values())).job_name
+                raise ConflictError(f"Could not insert a run of {job}")
             _insert_round(waiting, now, answers, drafts)
-            waiting = {at: request for at, request in waiting.items() if at not in answers}
-            if not waiting:
-                break
-        else:
-            raise ConflictError(
-                f"Could not insert a run of {next(iter(waiting.values())).job_name}"
-            )
+            left = {at: request for at, request in waiting.items() if at not in answers}
+            fruitless += len(left) == len(waiting)
+            waiting = left
         event_ids = tuple(events.record(drafts, now))
     return Enqueued(tuple(answers[at] for at in sorted(answers)), tuple(drafts), event_ids)
 
@@ -90,22 +90,38 @@ def _insert_round(
 
     A winner may be gone or leased by the time it is looked for; its loser tries again.
     """
-    new = {at: _run(request, now) for at, request in waiting.items()}
-    inserted = _insert_runs([(new[at], waiting[at]) for at in waiting])
-    _insert_labels([new[at] for at in waiting if new[at].pk in inserted])
-    losers = {}
-    for at, request in waiting.items():
-        if new[at].pk in inserted:
-            answers[at] = new[at]
-            drafts.append(_triggered(new[at], request))
-        else:
-            losers[at] = request
+    new = {at: _run(request, now) for at, request in _first_of_their_keys(waiting).items()}
+    inserted = _insert_runs([(run, waiting[at]) for at, run in new.items()])
+    created = {at: run for at, run in new.items() if run.pk in inserted}
+    _insert_labels(list(created.values()))
+    answers.update(created)
+    drafts.extend(_triggered(run, waiting[at]) for at, run in created.items())
+    losers = {at: request for at, request in waiting.items() if at not in created}
     if losers:
         _answer_with_winners(losers, answers, drafts)
 
 
+def _first_of_their_keys(waiting: dict[int, NewRun]) -> dict[int, NewRun]:
+    """The requests that share no key with an earlier one of their batch.
+
+    Rows are inserted in the order of their keys, but the first request is to win.
+    """
+    seen: set[tuple[str, str, str]] = set()
+    first: dict[int, NewRun] = {}
+    for at, request in waiting.items():
+        keys = {
+            (kind, request.job_name, key)
+            for kind, key in (("i", request.idempotency_key), ("c", request.concurrency_key))
+            if key is not None
+        }
+        if not keys & seen:
+            first[at] = request
+        seen |= keys
+    return first
+
+
 def _run(request: NewRun, now: datetime) -> Run:
-    return Run(
+    run = Run(
         id=clock.uuid7(),
         job_name=request.job_name,
         input=request.input,
@@ -117,6 +133,10 @@ def _run(request: NewRun, now: datetime) -> Run:
         created_at=now,
         updated_at=now,
     )
+    # As if it had been read: what the caller saves is an update.
+    run._state.adding = False
+    run._state.db = database.connection().alias
+    return run
 
 
 def _insert_runs(pairs: Sequence[tuple[Run, NewRun]]) -> set[UUID]:
