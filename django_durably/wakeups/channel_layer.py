@@ -18,14 +18,17 @@ from typing import Any, Final
 from django_durably.wakeups.carriers import CarriedWakeups, Carrier, join
 from django_durably.wakeups.coalescing import Outbox
 from django_durably.wakeups.healing import Backoff
-from django_durably.wakeups.protocol import TOPICS, logger
+from django_durably.wakeups.protocol import logger
 from django_durably.wakeups.subscribers import Subscribers
 
 GROUP_PREFIX: Final = "durably."
 HINT: Final = "durably.hint"
 PROBE: Final = "durably.probe"
-PROBE_SECONDS: Final = 5.0
-"""How often a listener sends itself a message, to see whether its groups still know it."""
+PROBE_SECONDS: Final = 2.0
+"""How often a listener sends itself a message, to see whether its groups still know it.
+
+Shorter than the 5 s after which redis-py 8 takes a blocking read for a dead connection.
+"""
 GOODBYE_SECONDS: Final = 1.0
 INSIST_SECONDS: Final = 0.05
 
@@ -144,7 +147,7 @@ class _Membership:
             await self._join(self._subscribers.topics)
             await self._layer.group_add(self._own_group, self._channel)
             backoff.succeeded()
-            self._subscribers.deliver(TOPICS)
+            self._subscribers.greet(self._joined, again=True)
             await _first_to_fail(self._receive(), self._greet(), self._probe())
         finally:
             await self._leave()

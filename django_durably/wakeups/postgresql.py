@@ -22,7 +22,7 @@ from django.db import connections
 from django_durably.wakeups.carriers import CarriedWakeups, Carrier, join
 from django_durably.wakeups.coalescing import Outbox
 from django_durably.wakeups.healing import Backoff
-from django_durably.wakeups.protocol import TOPICS, logger
+from django_durably.wakeups.protocol import logger
 from django_durably.wakeups.subscribers import Subscribers
 
 PREFIX: Final = "durably_"
@@ -117,7 +117,7 @@ class _Session:
         connection.add_notify_handler(lambda notify: self._heard.add(notify.channel))
         self._listening = frozenset()
         self._listen_to_new_topics(connection)
-        self._subscribers.deliver(TOPICS)
+        self._subscribers.greet(self._listening, again=True)
 
     def _exchange(self, connection: Connection) -> None:
         """Receives and sends, until told to stop or until there is no more use for it."""

@@ -73,7 +73,7 @@ class _Watch:
         file = _identity(path)
         version = _data_version(connection)
         backoff.succeeded()
-        self._subscribers.deliver(TOPICS)
+        self._subscribers.greet(again=True)
         while _identity(path) == file:
             for _ in range(TICKS_PER_LOOK_AT_FILE):
                 if self._stopping.wait(TICK):

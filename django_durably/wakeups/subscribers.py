@@ -27,7 +27,6 @@ class Subscription:
 
     def deliver(self, topics: frozenset[str]) -> None:
         """Calls back for those of `topics` that it wants; logs what the callback raises."""
-        self.greeted = True
         for topic in sorted(topics & self.topics):
             try:
                 self._callback(topic)
@@ -79,8 +78,12 @@ class Subscribers:
             for subscription in self._all:
                 subscription.deliver(topics)
 
-    def greet(self, topics: frozenset[str] = TOPICS) -> None:
-        """Gives those who came since their first calls: `topics` are in force by now."""
+    def greet(self, in_force: frozenset[str] = TOPICS, *, again: bool = False) -> None:
+        """Gives those their first calls whose topics are all in force by now.
+
+        `again`, after a lost connection, greets everybody: hints may have been missed.
+        """
         for subscription in self._all:
-            if not subscription.greeted and subscription.topics <= topics:
-                subscription.deliver(topics)
+            if (again or not subscription.greeted) and subscription.topics <= in_force:
+                subscription.greeted = True
+                subscription.deliver(in_force)

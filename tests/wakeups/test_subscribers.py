@@ -46,6 +46,27 @@ def test_newcomers_are_greeted_once_and_only_when_their_topics_are_in_force() ->
     assert ear.calls == {RUNS: 1, EVENTS: 1}
 
 
+def test_a_hint_is_no_greeting() -> None:
+    """One that arrives before all topics are in force must not stand for the first calls."""
+    subscribers = Subscribers(changed=lambda: None)
+    ear = Ear()
+    subscribers.add(ear, [RUNS, EVENTS])
+
+    subscribers.deliver(frozenset({RUNS}))
+    subscribers.greet()
+
+    assert ear.calls == {RUNS: 2, EVENTS: 1}
+
+
+def test_everybody_is_greeted_again_after_a_lost_connection() -> None:
+    subscribers = Subscribers(changed=lambda: None)
+    ear = Ear()
+    subscribers.add(ear, [RUNS])
+    subscribers.greet()
+    subscribers.greet(frozenset({RUNS}), again=True)
+    assert ear.calls == {RUNS: 2}
+
+
 def test_closing_twice_counts_once() -> None:
     changes: list[int] = []
     subscribers = Subscribers(changed=lambda: changes.append(1))
