@@ -18,7 +18,7 @@ from django_durably.fields import KEY_LENGTH
 from django_durably.jobs.definition import Definition
 from django_durably.models import Run
 from django_durably.storage import enqueue
-from django_durably.storage.enqueue import NewRun
+from django_durably.storage.changes import NewRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a lease holder wants stored: plain values that travel from a body to the journal."""
+"""What is to be stored: plain values that travel from triggers and bodies to the tables."""
 
 import json
 from collections.abc import Sequence
@@ -8,6 +8,22 @@ from typing import Any, Self
 from uuid import UUID
 
 from django_durably.events import EventDraft
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A validated request for a run. ``input`` and ``labels`` come as JSON text and as values."""
+
+    job_name: str
+    input: Any
+    input_text: str
+    labels: dict[str, str]
+    labels_text: str
+    idempotency_key: str | None = None
+    concurrency_key: str | None = None
+    coalesce: bool = False
+    retriggered_from: UUID | None = None
+    triggered_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError
+from django.db import IntegrityError, OperationalError
 
 from django_durably import clock
 from django_durably.conf import get_settings
@@ -16,7 +16,8 @@ from django_durably.storage.changes import Claimed, ClaimRequest
 # Candidates are read without locks, so several claims at once see the same ones: reading more
 # than are wanted lets each find some that no other has locked.
 _READ_AHEAD = 4
-_MOST_PAGES = 50
+_LONGEST_PAGE = 500
+_MOST_PAGES = 20
 _JOBS_PER_STATEMENT = 100
 
 
@@ -79,7 +80,7 @@ def claim_one(run_id: UUID, owner: str) -> Claimed | None:
             f"SELECT id, concurrency_key FROM durably_run WHERE id = %s AND {database.claimable()}",
             [database.adapt_id(run_id)],
         )
-        open_runs = _one_per_free_key([_Candidate(*row) for row in rows])
+        open_runs = _with_open_keys([_Candidate(*row) for row in rows])
         taken = _lease(_lock(open_runs, 1), owner)
         events.record([_leased_event(run) for run in taken])
         runs = _with_checkpoints(taken)
@@ -89,24 +90,29 @@ def claim_one(run_id: UUID, owner: str) -> Claimed | None:
 def _take(request: ClaimRequest) -> tuple[list[Claimed], bool]:
     """Walk through the queue, page by page, until there are enough runs or no candidates."""
     taken: list[Claimed] = []
-    for page in _pages(request.jobs, request.limit * _READ_AHEAD):
-        open_runs = _one_per_free_key(page)
-        wanted = request.limit - len(taken)
-        taken += _lease(_lock(open_runs, wanted), request.owner)
-        if len(taken) >= request.limit:
-            return taken, True
-    return taken, False
+    size = request.limit * _READ_AHEAD
+    for page, is_last in _pages(request.jobs, size):
+        for candidates in database.chunked(_with_open_keys(page), size):
+            rows = _lock(candidates, request.limit - len(taken))
+            taken += _lease(rows, request.owner)
+            if len(taken) >= request.limit:
+                return taken, True
+        if is_last:
+            return taken, False
+    return taken, True
 
 
-def _pages(jobs: Sequence[str], size: int) -> Iterator[list[_Candidate]]:
+def _pages(jobs: Sequence[str], size: int) -> Iterator[tuple[list[_Candidate], bool]]:
+    """Pages of candidates, and whether each is the last; every one is twice as long as the one
+    before, so that a thousand blocked runs at the head of the queue cost few statements."""
     after = None
     for _ in range(_MOST_PAGES):
         page = _candidates(jobs, size, after)
-        if page:
-            yield page
+        yield page, len(page) < size
         if len(page) < size:
             return
         after = page[-1].id
+        size = max(size, min(size * 2, _LONGEST_PAGE))
 
 
 def _candidates(jobs: Sequence[str], size: int, after: Any) -> list[_Candidate]:
@@ -133,22 +139,13 @@ def _candidates_of(jobs: Sequence[str], size: int, after: Any) -> list[tuple[Any
     return database.select(sql, parameters)
 
 
-def _one_per_free_key(page: Sequence[_Candidate]) -> list[_Candidate]:
+def _with_open_keys(page: Sequence[_Candidate]) -> list[_Candidate]:
     """Drop the runs whose key is held or that come after another of their key."""
     first_of_key = {c.key: c for c in reversed(page) if c.key is not None}
-    if not first_of_key:
-        return list(page)
-    # The order matters: once a key is reserved, nobody else can lease it, so that a look after
-    # that is good until this transaction ends.
-    reserved = keys.try_to_reserve(first_of_key)
-    held = keys.held(reserved)
+    held = keys.held(first_of_key)
     if held:
         keys.block([(c.id, c.key) for c in page if c.key in held and c.key is not None], held)
-    return [
-        c
-        for c in page
-        if c.key is None or (c is first_of_key[c.key] and c.key in reserved and c.key not in held)
-    ]
+    return [c for c in page if c.key is None or (c is first_of_key[c.key] and c.key not in held)]
 
 
 def _lock(candidates: Sequence[_Candidate], limit: int) -> list[tuple[Any, ...]]:
@@ -163,32 +160,37 @@ def _lock(candidates: Sequence[_Candidate], limit: int) -> list[tuple[Any, ...]]
 
 
 def _lease(rows: Sequence[tuple[Any, ...]], owner: str) -> list[Claimed]:
-    """Lease these locked rows; on MariaDB a run whose key was taken meanwhile loses its turn."""
-    if database.connection().vendor == "mysql":
-        free = [row for row in rows if row[5] is None]
-        keyed = sorted((row for row in rows if row[5] is not None), key=lambda row: row[5])
-        rows = [*free, *(row for row in keyed if _mark_leased_alone(row, owner))]
-        _mark_leased(free, owner)
+    """Lease these locked rows, but for those whose key another claim takes at this moment."""
+    wanted = [row[5] for row in rows if row[5] is not None]
+    reserved = keys.reserve(wanted) if wanted else set()
+    rows = [row for row in rows if row[5] is None or row[5] in reserved]
+    if wanted and database.connection().vendor == "mysql":
+        rows = [row for row in rows if _mark_leased_alone(row, owner)]
     else:
         _mark_leased(rows, owner)
     return [Claimed.from_row(row[:5], owner, key=row[5]) for row in rows]
 
 
 def _mark_leased_alone(row: tuple[Any, ...], owner: str) -> bool:
+    """On MariaDB the unique index decides about a key; nobody waits for another's claim."""
     try:
         with database.atomic():
-            _mark_leased([row], owner)
+            _mark_leased([row], owner, database.NEVER_WAIT)
     except IntegrityError:
         return False
+    except OperationalError as error:
+        if database.is_lock_timeout(error):
+            return False
+        raise
     return True
 
 
-def _mark_leased(rows: Sequence[tuple[Any, ...]], owner: str) -> None:
+def _mark_leased(rows: Sequence[tuple[Any, ...]], owner: str, prefix: str = "") -> None:
     if rows:
         expires = clock.database_now_sql(database.connection(), plus=get_settings().lease)
         now = database.adapt_time(clock.now())
         database.execute(
-            "UPDATE durably_run SET status = 'leased', lease_owner = %s, "
+            f"{prefix}UPDATE durably_run SET status = 'leased', lease_owner = %s, "
             f"lease_expires_at = {expires}, lease_generation = lease_generation + 1, "
             "started_at = COALESCE(started_at, %s), updated_at = %s "
             f"WHERE id IN ({database.placeholders(len(rows))})",

@@ -23,7 +23,11 @@ ATTEMPTS = 8
 ROWS_PER_STATEMENT = 500
 
 _TRANSIENT_SQLSTATES = {"40001", "40P01"}
-_TRANSIENT_MYSQL_CODES = {1020, 1205, 1213}
+_MYSQL_LOCK_TIMEOUT = 1205
+_TRANSIENT_MYSQL_CODES = {1020, _MYSQL_LOCK_TIMEOUT, 1213}
+
+# Before a statement, on MariaDB alone: it fails at once where it would wait for a lock.
+NEVER_WAIT = "SET STATEMENT innodb_lock_wait_timeout=0 FOR "
 
 
 def connection() -> BaseDatabaseWrapper:
@@ -67,6 +71,12 @@ def is_transient(error: Exception) -> bool:
     if cause is not None and cause.args and cause.args[0] in _TRANSIENT_MYSQL_CODES:
         return True
     return "database is locked" in str(error) or "database table is locked" in str(error)
+
+
+def is_lock_timeout(error: Exception) -> bool:
+    """True when a statement gave up waiting for a lock on MariaDB; its transaction lives on."""
+    cause = error.__cause__
+    return bool(cause is not None and cause.args and cause.args[0] == _MYSQL_LOCK_TIMEOUT)
 
 
 def skip_locked() -> str:

@@ -1,8 +1,10 @@
 """New runs: insert first, then read back who won."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from json import dumps
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from django_durably.events import EventDraft, EventType
 from django_durably.exceptions import ConflictError
 from django_durably.models import Run
 from django_durably.storage import database, events
+from django_durably.storage.changes import NewRun
 
 _COLUMNS = (
     "id",
@@ -30,23 +33,8 @@ _COLUMNS = (
     "lease_generation",
     "crashes",
 )
+_FRUITLESS  # A winner that is gone when it is looked for makes a round fruitless; once in a while is normal.
 _FRUITLESS_ROUNDS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class NewRun:
-    """A validated request for a run. ``input`` and ``labels`` come as JSON text and as values."""
-
-    job_name: str
-    input: Any
-    input_text: str
-    labels: dict[str, str]
-    labels_text: str
-    idempotency_key: str | None = None
-    concurrency_key: str | None = None
-    coalesce: bool = False
-    retriggered_from: UUID | None = None
-    triggered_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +46,10 @@ class Enqueued:
     event_ids: tuple[int, ...]
 
 
+# A winner that is gone when it is looked for makes a round fruitless; once in a while is normal.
+_FRUITLESS_ROUNDS = 10
+
+
 @database.retrying
 def enqueue(requests: Sequence[NewRun]) -> Enqueued:
     """Insert these runs, all or none, in one transaction.
@@ -65,40 +57,25 @@ def enqueue(requests: Sequence[NewRun]) -> Enqueued:
     Raises ConflictError when a pending run of the same job holds a concurrency key and its request
     does not coalesce.
     """
-    now = clock.now()
-    answers: dict[int, Run] = {}
-    drafts: list[EventDraft] = []
-    with database.atomic():
-        waiting = dict(enumerate(requests))
-        fruitless = 0
+    batch = _Batch(clock.now())
+    waiting = dict(enumerate(requests))
+    fruitless = 0
+    with database.atomic() if _needs_transaction(requests) else nullcontext():
         while waiting:
             if fruitless == _FRUITLESS_ROUNDS:
                 job = next(iter(waiting.values())).job_name
-                raise ConflictError(f"Could not insert a run of {job}")
-            _insert_round(waiting, now, answers, drafts)
-            left = {at: request for at, request in waiting.items() if at not in answers}
+                raise ConflictError(f"Could not insert a run of {job}: its keys change too fast")
+            batch.insert(_first_of_their_keys(waiting))
+            batch.answer_with_winners(batch.unanswered(waiting))
+            left = batch.unanswered(waiting)
             fruitless += len(left) == len(waiting)
             waiting = left
-        event_ids = tuple(events.record(drafts, now))
-    return Enqueued(tuple(answers[at] for at in sorted(answers)), tuple(drafts), event_ids)
+    return batch.enqueued()
 
 
-def _insert_round(
-    waiting: dict[int, NewRun], now: datetime, answers: dict[int, Run], drafts: list[EventDraft]
-) -> None:
-    """Insert what the unique keys allow, and find the winners for the rest.
-
-    A winner may be gone or leased by the time it is looked for; its loser tries again.
-    """
-    new = {at: _run(request, now) for at, request in _first_of_their_keys(waiting).items()}
-    inserted = _insert_runs([(run, waiting[at]) for at, run in new.items()])
-    created = {at: run for at, run in new.items() if run.pk in inserted}
-    _insert_labels(list(created.values()))
-    answers.update(created)
-    drafts.extend(_triggered(run, waiting[at]) for at, run in created.items())
-    losers = {at: request for at, request in waiting.items() if at not in created}
-    if losers:
-        _answer_with_winners(losers, answers, drafts)
+def _needs_transaction(requests: Sequence[NewRun]) -> bool:
+    """False for one run on PostgreSQL: its row, labels and event are one statement."""
+    return len(requests) > 1 or database.connection().vendor != "postgresql"
 
 
 def _first_of_their_keys(waiting: dict[int, NewRun]) -> dict[int, NewRun]:
@@ -120,6 +97,75 @@ def _first_of_their_keys(waiting: dict[int, NewRun]) -> dict[int, NewRun]:
     return first
 
 
+class _Batch:
+    """The answers to some requests, as they are found."""
+
+    def __init__(self, now: datetime) -> None:
+        self.answers: dict[int, Run] = {}
+        self._now = now
+        self._drafts: list[EventDraft] = []
+        self._event_ids: list[int] = []
+
+    def unanswered(self, requests: dict[int, NewRun]) -> dict[int, NewRun]:
+        return {at: request for at, request in requests.items() if at not in self.answers}
+
+    def insert(self, waiting: dict[int, NewRun]) -> None:
+        """Insert what the unique keys allow."""
+        new = {at: _run(request, self._now) for at, request in waiting.items()}
+        inserted, event_ids = _insert([(new[at], waiting[at]) for at in waiting])
+        self._event_ids += event_ids
+        for at, request in waiting.items():
+            if new[at].pk in inserted:
+                self.answers[at] = new[at]
+                self._drafts.append(_triggered(new[at], request))
+
+    def answer_with_winners(self, losers: dict[int, NewRun]) -> None:
+        """Find the runs that hold the keys of the others.
+
+        One may be gone or leased by the time it is looked for: its loser tries again.
+        """
+        coalesced = []
+        for at, request in losers.items():
+            winner = _winner_by_idempotency(request) or _winner_by_concurrency(request)
+            if winner is None:
+                continue
+            self.answers[at] = winner
+            if winner.disposition == "coalesced":
+                coalesced.append(_coalesced(winner, request))
+        self._event_ids += events.record(coalesced, self._now)
+        self._drafts += coalesced
+
+    def enqueued(self) -> Enqueued:
+        runs = tuple(self.answers[at] for at in sorted(self.answers))
+        return Enqueued(runs, tuple(self._drafts), tuple(self._event_ids))
+
+
+def _winner_by_idempotency(request: NewRun) -> Run | None:
+    if request.idempotency_key is None:
+        return None
+    return _winner(request, "idempotent", idempotency_key=request.idempotency_key)
+
+
+def _winner_by_concurrency(request: NewRun) -> Run | None:
+    if request.concurrency_key is None:
+        return None
+    winner = _winner(request, "coalesced", waiting_key=request.concurrency_key)
+    if winner is not None and not request.coalesce:
+        raise ConflictError(
+            f"A pending run of {request.job_name} already holds the concurrency key "
+            f"{request.concurrency_key!r}"
+        )
+    return winner
+
+
+def _winner(request: NewRun, disposition: str, **key: str) -> Run | None:
+    runs = Run.objects.using(database.connection().alias)
+    winner = runs.filter(job_name=request.job_name, **key).first()
+    if winner is not None:
+        winner.disposition = disposition
+    return winner
+
+
 def _run(request: NewRun, now: datetime) -> Run:
     run = Run(
         id=clock.uuid7(),
@@ -139,30 +185,41 @@ def _run(request: NewRun, now: datetime) -> Run:
     return run
 
 
-def _insert_runs(pairs: Sequence[tuple[Run, NewRun]]) -> set[UUID]:
-    """Insert the runs whose keys are free, in the order of their keys so that two batches with
-    the same keys wait for each other instead of deadlocking; the ids that went in."""
+def _insert(pairs: Sequence[tuple[Run, NewRun]]) -> tuple[set[UUID], list[int]]:
+    """Insert the runs whose keys are free, with their labels and events; the ids of both.
+
+    In the order of their keys, so that two batches with the same keys wait for each other
+    instead of deadlocking.
+    """
     ordered = sorted(
         pairs, key=lambda pair: (pair[1].idempotency_key or "", pair[1].concurrency_key or "")
     )
-    rows = [_values(run, request) for run, request in ordered]
-    ids = [run.pk for run, _ in ordered]
-    if database.connection().vendor != "mysql":
+    if database.connection().vendor == "postgresql":
+        from django_durably.storage import postgresql
+
+        return postgresql.insert_runs(ordered)
+    inserted = _insert_runs([_values(run, request) for run, request in ordered])
+    new = [(run, request) for run, request in pairs if run.pk in inserted]
+    _insert_labels([run for run, _ in new])
+    return inserted, events.record([_triggered(*pair) for pair in new], pairs[0][0].created_at)
+
+
+def _insert_runs(rows: Sequence[tuple[Any, ...]]) -> set[UUID]:
+    if database.connection().vendor == "sqlite":
         returned = database.insert(
             "durably_run", _COLUMNS, rows, "ON CONFLICT DO NOTHING RETURNING id"
         )
         return {database.read_id(id_) for id_ in returned}
     # INSERT IGNORE would also ignore what is wrong with a value.
     database.insert("durably_run", _COLUMNS, rows, "ON DUPLICATE KEY UPDATE id = durably_run.id")
-    return _existing(ids)
+    return _existing([row[0] for row in rows])
 
 
-def _existing(ids: Sequence[UUID]) -> set[UUID]:
+def _existing(ids: Sequence[Any]) -> set[UUID]:
     found: set[UUID] = set()
     for chunk in database.chunked(ids, database.ROWS_PER_STATEMENT):
         rows = database.select(
-            f"SELECT id FROM durably_run WHERE id IN ({database.placeholders(len(chunk))})",
-            [database.adapt_id(id_) for id_ in chunk],
+            f"SELECT id FROM durably_run WHERE id IN ({database.placeholders(len(chunk))})", chunk
         )
         found |= {database.read_id(id_) for (id_,) in rows}
     return found
@@ -209,34 +266,7 @@ def _triggered(run: Run, request: NewRun) -> EventDraft:
     )
 
 
-def _answer_with_winners(
-    losers: dict[int, NewRun], answers: dict[int, Run], drafts: list[EventDraft]
-) -> None:
-    runs = Run.objects.using(database.connection().alias)
-    for at, request in losers.items():
-        of_job = runs.filter(job_name=request.job_name)
-        if request.idempotency_key is not None:
-            winner = of_job.filter(idempotency_key=request.idempotency_key).first()
-            if winner is not None:
-                winner.disposition = "idempotent"
-                answers[at] = winner
-                continue
-        if request.concurrency_key is not None:
-            winner = of_job.filter(waiting_key=request.concurrency_key).first()
-            if winner is not None:
-                if not request.coalesce:
-                    raise ConflictError(
-                        f"A pending run of {request.job_name} already holds the concurrency key "
-                        f"{request.concurrency_key!r}"
-                    )
-                winner.disposition = "coalesced"
-                answers[at] = winner
-                drafts.append(_coalesced(winner, request))
-
-
 def _coalesced(winner: Run, request: NewRun) -> EventDraft:
-    from json import dumps
-
     return EventDraft(
         EventType.RUN_COALESCED,
         winner.pk,

@@ -12,11 +12,12 @@ from typing import Any
 from django_durably.storage import database
 
 
-def try_to_reserve(keys: Collection[str]) -> set[str]:
-    """The keys that this transaction may take, so that two claims never wait for each other.
+def reserve(keys: Collection[str]) -> set[str]:
+    """The keys among these that this transaction may lease; two claims never wait for each other.
 
-    On PostgreSQL an advisory lock per key, held until the transaction ends. SQLite has one
-    writer at a time; on MariaDB the unique index decides, in a savepoint of each run.
+    On PostgreSQL an advisory lock per key, held until the transaction ends, and a look after it:
+    once a key is locked, nobody else can lease it. SQLite has one writer at a time; on MariaDB the
+    unique index decides, run by run.
     """
     if database.connection().vendor != "postgresql":
         return set(keys)
@@ -25,7 +26,8 @@ def try_to_reserve(keys: Collection[str]) -> set[str]:
         "SELECT n FROM unnest(%s::bigint[]) AS n WHERE pg_try_advisory_xact_lock(n)",
         [sorted(numbers)],
     )
-    return {numbers[number] for (number,) in rows}
+    reserved = {numbers[number] for (number,) in rows}
+    return reserved - held(reserved).keys()
 
 
 def _number(key: str) -> int:

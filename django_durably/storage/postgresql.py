@@ -8,12 +8,14 @@ checkpoints costs one round trip instead of six, and no model instances.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
 from django_durably import clock
 from django_durably.conf import get_settings
 from django_durably.events import EventDraft
+from django_durably.models import Run
 from django_durably.storage import database, events
 from django_durably.storage.changes import (
     Change,
@@ -21,6 +23,7 @@ from django_durably.storage.changes import (
     ClaimRequest,
     Lease,
     LogRow,
+    NewRun,
     StepRow,
     news,
 )
@@ -119,6 +122,66 @@ UNION ALL SELECT 'event', NULL, NULL, NULL, NULL, NULL, id FROM event
 UNION ALL SELECT 'candidates', NULL, NULL, NULL, NULL, NULL, count(*) FROM candidate
 UNION ALL SELECT 'keyed', NULL, NULL, NULL, NULL, NULL, count(concurrency_key) FROM candidate
 """
+
+
+_INSERT = """
+WITH new AS (
+    SELECT * FROM unnest(
+        %(id)b::uuid[], %(job)b::text[], %(input)b::text[], %(labels)b::text[],
+        %(idempotency)b::text[], %(concurrency)b::text[], %(source)b::uuid[], %(by)b::text[]
+    ) WITH ORDINALITY
+    AS t(id, job, input, labels, idempotency, concurrency, source, triggered_by, position)
+), run AS (
+    INSERT INTO durably_run (id, job_name, status, input, labels, idempotency_key,
+        concurrency_key, retriggered_from, triggered_by, created_at, updated_at,
+        current_step_index, completed_step_count, blocked, lease_generation, crashes)
+    SELECT id, job, 'pending', input::jsonb, labels::jsonb, idempotency, concurrency, source,
+        triggered_by, %(now)b, %(now)b, 0, 0, false, 0, 0
+    FROM new ORDER BY position
+    ON CONFLICT DO NOTHING
+    RETURNING id
+), label AS (
+    INSERT INTO durably_runlabel (run_id, key, value)
+    SELECT run.id, l.key, l.value
+    FROM unnest(%(label_run)b::uuid[], %(label_key)b::text[], %(label_value)b::text[])
+        AS l(run_id, key, value)
+    JOIN run ON run.id = l.run_id
+), event AS (
+    INSERT INTO durably_event (run_id, job_name, type, payload, labels, created_at)
+    SELECT id, job, 'run:trigger', ('{"input": ' || input || '}')::jsonb, labels::jsonb, %(now)b
+    FROM run JOIN new USING (id) ORDER BY id
+    RETURNING id
+)
+SELECT id, NULL::bigint FROM run UNION ALL SELECT NULL, id FROM event
+"""
+
+_RUN = ["id", "job", "input", "labels", "idempotency", "concurrency", "source", "by"]
+_LABEL = ["label_run", "label_key", "label_value"]
+
+
+def insert_runs(pairs: Sequence[tuple[Run, NewRun]]) -> tuple[set[UUID], list[int]]:
+    """Insert the runs whose keys are free, with labels and events; the ids of runs and events."""
+    rows = _execute(
+        _INSERT,
+        {
+            "now": pairs[0][0].created_at,
+            **_columns(_RUN, [(run.pk, *_run_row(new)) for run, new in pairs]),
+            **_columns(_LABEL, [(r.pk, k, v) for r, new in pairs for k, v in new.labels.items()]),
+        },
+    )
+    return {id_ for id_, _ in rows if id_}, sorted(event_id for _, event_id in rows if event_id)
+
+
+def _run_row(new: NewRun) -> tuple[Any, ...]:
+    return (
+        new.job_name,
+        new.input_text,
+        new.labels_text,
+        new.idempotency_key,
+        new.concurrency_key,
+        new.retriggered_from,
+        new.triggered_by,
+    )
 
 
 def store(changes: Sequence[Change]) -> tuple[set[Lease], list[int]]:

@@ -1,6 +1,7 @@
 """Each change of a run's state, written once."""
 
 from collections.abc import Sequence
+from json import dumps
 from typing import Any
 from uuid import UUID
 
@@ -130,6 +131,4 @@ def _locked(run_id: UUID) -> Run:
 
 
 def _event_of(run: Run, type_: EventType) -> EventDraft:
-    from json import dumps
-
     return EventDraft(type_, run.pk, run.job_name, dumps(run.labels))
