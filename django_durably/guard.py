@@ -49,9 +49,9 @@ _STATUSES: Final[tuple[tuple[type[Exception], int, Callable[[Exception], str]], 
 
 def call(hook: Callable[..., T | Awaitable[T]], *args: Any) -> T:
     """What a hook answers, be it ``def`` or ``async def``. Not for a running event loop."""
-    answer = hook(*args)
+    answer: Any = hook(*args)
     if isawaitable(answer):
-        return async_to_sync(_awaited)(answer)
+        answer = async_to_sync(_awaited)(answer)
     return cast(T, answer)
 
 
