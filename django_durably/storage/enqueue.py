@@ -33,8 +33,6 @@ _COLUMNS = (
     "lease_generation",
     "crashes",
 )
-_FRUITLESS  # A winner that is gone when it is looked for makes a round fruitless; once in a while is normal.
-_FRUITLESS_ROUNDS = 10
 
 
 @dataclass(frozen=True, slots=True)
