@@ -7,8 +7,7 @@ grows while nothing happens, for the databases that send no wake-ups.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -79,11 +78,14 @@ def wait(
     """See ``Run.wait``."""
     watch, clock = _Watch(run, on_progress, on_log), _Clock(timeout)
     hint = threading.Event()
-    with _listening(hint.set):
+    listener = _listen(hint.set)
+    try:
         while (now := watch.look()).is_active:
             if hint.wait(clock.pause(now)):
                 clock.hurry()
             hint.clear()
+    finally:
+        listener.close()
     return _result(now)
 
 
@@ -97,7 +99,8 @@ async def await_result(
     watch, clock = _Watch(run, on_progress, on_log), _Clock(timeout)
     look = sync_to_async(watch.look, thread_sensitive=True)
     loop, hint = asyncio.get_running_loop(), asyncio.Event()
-    with _listening(lambda: loop.call_soon_threadsafe(hint.set)):
+    listener = _listen(lambda: loop.call_soon_threadsafe(hint.set))
+    try:
         while (now := await look()).is_active:
             try:
                 await asyncio.wait_for(hint.wait(), clock.pause(now))
@@ -105,20 +108,14 @@ async def await_result(
             except TimeoutError:
                 pass
             hint.clear()
+    finally:
+        # Closing joins a thread, which is not for an event loop to wait for.
+        await asyncio.to_thread(listener.close)
     return _result(now)
 
 
-@contextmanager
-def _listening(notify: Callable[[], object]) -> Iterator[None]:
-    def on_topic(topic: str) -> None:
-        if topic == wakeups.EVENTS:
-            notify()
-
-    listener = wakeups.get_wakeups().listen(on_topic)
-    try:
-        yield
-    finally:
-        listener.close()
+def _listen(notify: Callable[[], object]) -> wakeups.Listener:
+    return wakeups.get_wakeups().listen(lambda _topic: notify(), [wakeups.EVENTS])
 
 
 def _result(run: Run) -> Run:

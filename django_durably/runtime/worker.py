@@ -86,7 +86,8 @@ class Worker:
         self._journal.start()
         self._heartbeat.start()
         self._maintenance.start()
-        listener = wakeups.get_wakeups().listen(self._on_hint)
+        topics = [wakeups.RUNS, wakeups.CANCELLATIONS]
+        listener = wakeups.get_wakeups().listen(self._on_hint, topics)
         try:
             self._work()
         finally:
