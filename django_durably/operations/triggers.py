@@ -1,6 +1,6 @@
 """Triggering: validate, insert in the caller's transaction, wake workers after commit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from json import dumps
@@ -23,7 +23,7 @@ from django_durably.storage.changes import NewRun
 
 @dataclass(frozen=True, slots=True)
 class TriggerRequest:
-    """A validated request for one run of a job."""
+    """A validated request for one run of a job. ``accept``: see ``NewRun``."""
 
     definition: Definition
     input_text: str
@@ -33,6 +33,7 @@ class TriggerRequest:
     coalesce: bool = False
     retriggered_from: UUID | None = None
     triggered_by: str | None = None
+    accept: Callable[[Run], None] | None = None
 
 
 def make_request(
@@ -47,9 +48,9 @@ def make_request(
     triggered_by: str | None = None,
 ) -> TriggerRequest:
     """Validate all that a caller says about a run. Raises ValidationError naming the field."""
-    _check_key("idempotencyKey", idempotency_key)
-    _check_key("concurrencyKey", concurrency_key)
-    _check_coalesce(coalesce, concurrency_key)
+    check_key("idempotencyKey", idempotency_key)
+    check_key("concurrencyKey", concurrency_key)
+    check_coalesce(coalesce, concurrency_key)
     return TriggerRequest(
         definition=definition,
         input_text=definition.input.dump(definition.input.validate(input)),
@@ -62,7 +63,8 @@ def make_request(
     )
 
 
-def _check_key(field: str, key: object) -> None:
+def check_key(field: str, key: object) -> None:
+    """Raises ValidationError when this is neither a key nor None."""
     if key is None:
         return
     if not isinstance(key, str):
@@ -72,7 +74,8 @@ def _check_key(field: str, key: object) -> None:
     values.encode(key, field)
 
 
-def _check_coalesce(coalesce: object, concurrency_key: str | None) -> None:
+def check_coalesce(coalesce: object, concurrency_key: str | None) -> None:
+    """Raises ValidationError for what is neither None nor, with a key, `"skip"`."""
     if coalesce is None:
         return
     if coalesce != "skip":
@@ -109,6 +112,7 @@ def _new_run(request: TriggerRequest) -> NewRun:
         coalesce=request.coalesce,
         retriggered_from=request.retriggered_from,
         triggered_by=request.triggered_by,
+        accept=request.accept,
     )
 
 

@@ -1,18 +1,25 @@
 """What is to be stored: plain values that travel from triggers and bodies to the tables."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django_durably.events import EventDraft
 
+if TYPE_CHECKING:
+    from django_durably.models import Run
+
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A validated request for a run. ``input`` and ``labels`` come as JSON text and as values."""
+    """A validated request for a run. ``input`` and ``labels`` come as JSON text and as values.
+
+    ``accept`` is called with a run that holds one of the keys already, before it becomes the
+    answer and before an event tells of it; it raises to refuse.
+    """
 
     job_name: str
     input: Any
@@ -24,6 +31,7 @@ class NewRun:
     coalesce: bool = False
     retriggered_from: UUID | None = None
     triggered_by: str | None = None
+    accept: "Callable[[Run], None] | None" = None
 
 
 @dataclass(frozen=True, slots=True)

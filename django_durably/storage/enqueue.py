@@ -161,6 +161,8 @@ def _winner(request: NewRun, disposition: str, **key: str) -> Run | None:
     winner = runs.filter(job_name=request.job_name, **key).first()
     if winner is not None:
         winner.disposition = disposition
+        if request.accept is not None:
+            request.accept(winner)
     return winner
 
 
