@@ -16,10 +16,10 @@ from django_durably.storage.changes import (
     ClaimRequest,
     Lease,
     LogRow,
+    NewRun,
     Settlement,
     StepRow,
 )
-from django_durably.storage.enqueue import NewRun
 
 
 def request(
