@@ -1,0 +1,1 @@
+"""The JSON API over HTTP, and where the streams are mounted."""
