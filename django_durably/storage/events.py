@@ -78,11 +78,14 @@ class Snapshot:
     next: int
 
 
-def read_after(cursor: Cursor, limit: int, run_id: UUID | None = None) -> list[RecordedEvent]:
+def read_after(
+    cursor: Cursor, limit: int, run_id: UUID | None = None, up_to: Cursor | None = None
+) -> list[RecordedEvent]:
     """The first events, by id, that are visible and that the cursor has not seen.
 
-    It is one statement, hence one snapshot: two events of a run never come in the wrong order,
-    however late the first of them was committed.
+    ``run_id``: only of this run; ``up_to``: only what that cursor has seen. It is one statement,
+    hence one snapshot: two events of a run never come in the wrong order, however late the first
+    of them was committed.
     """
     unseen = Q(pk__gt=cursor.highest)
     if cursor.awaited:
@@ -90,6 +93,8 @@ def read_after(cursor: Cursor, limit: int, run_id: UUID | None = None) -> list[R
     events = recorded_events().filter(unseen)
     if run_id is not None:
         events = events.filter(run_id=run_id)
+    if up_to is not None:
+        events = events.filter(pk__lte=up_to.highest).exclude(pk__in=up_to.awaited)
     return [RecordedEvent(*row) for row in events.order_by("pk")[:limit]]
 
 
