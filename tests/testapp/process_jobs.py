@@ -36,7 +36,7 @@ def import_in_steps(step: StepContext, input: Import) -> int:
         batch = rows[start : start + input.batch_size]
         step.run(name, partial(_save, input.notebook, name, step.attempt, batch))
         step.progress(start + len(batch), len(rows))
-        step.log.info("saved", {"step": name})
+        step.log.info(f"saved {name}")
     return len(rows)
 
 
@@ -105,6 +105,7 @@ def _wait_for_signal(step: StepContext, notebook: Notebook) -> str:
     notebook.write("waiting")
     step.signal.wait()
     notebook.write("signal", step.signal.reason, step.signal.aborted)
+    notebook.pass_gate("signal")
     return str(step.signal.reason)
 
 
@@ -174,12 +175,17 @@ def _result_larger_than_a_packet(step: StepContext) -> object:
     return len(step.run("large", lambda: "x" * 20_000_000))
 
 
+def _step_that_the_database_refuses(step: StepContext) -> object:
+    return step.run("poison", int)
+
+
 _MISDEEDS = {
     "output": _return_what_json_cannot_hold,
     "step-output": _step_returns_what_json_cannot_hold,
     "step-name": _step_with_a_long_name,
     "stop-iteration": _step_that_stops_iteration,
     "encoding": _error_that_no_encoding_knows,
+    "poison": _step_that_the_database_refuses,
     "large": _result_larger_than_a_packet,
 }
 
