@@ -26,6 +26,7 @@ class ActiveRuns:
         self.slots = slots
         self._busy = 0
         self._executions: dict[Lease, Execution] = {}
+        self._ended: set[Lease] = set()
         self._changed = threading.Condition()
 
     @property
@@ -42,13 +43,22 @@ class ActiveRuns:
             self._busy += 1
             self._executions[execution.run.lease] = execution
 
-    def free_slot(self) -> None:
+    def end(self, lease: Lease) -> bool:
+        """Free the slot of a body that has ended; False when somebody has said so before.
+
+        Only the first may settle the run: at shutdown a body may end just when it is given up.
+        """
         with self._changed:
+            if lease in self._ended:
+                return False
+            self._ended.add(lease)
             self._busy -= 1
+            return True
 
     def remove(self, lease: Lease) -> None:
         with self._changed:
             self._executions.pop(lease, None)
+            self._ended.discard(lease)
             self._changed.notify_all()
 
     def leases(self) -> list[Lease]:

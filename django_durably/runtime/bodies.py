@@ -5,10 +5,12 @@ import contextvars
 import queue
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from django_durably.runtime import connections
+
+T = TypeVar("T")
 
 Work = Callable[[], object]
 
@@ -20,8 +22,9 @@ class Threads:
     be killed, and the interpreter would wait for those of an ordinary pool.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, name: str) -> None:
         self._size = size
+        self._name = name
         self._started = 0
         self._idle = 0
         self._lock = threading.Lock()
@@ -33,7 +36,7 @@ class Threads:
                 self._idle -= 1
             elif self._started < self._size:
                 self._started += 1
-                name = f"durably-body-{self._started}"
+                name = f"{self._name}-{self._started}"
                 threading.Thread(target=self._loop, name=name, daemon=True).start()
         self._queue.put(work)
 
@@ -53,10 +56,9 @@ class EventLoop:
     """One event loop in a thread of its own, started with the first async body."""
 
     def __init__(self, threads: int) -> None:
-        self._threads = threads
+        self._threads = Threads(threads, "durably-plain")
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._executor: ThreadPoolExecutor | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, None], started: Callable[[Work], None]) -> None:
         """Run this as a task; ``started`` is given a function that cancels it from any thread."""
@@ -73,25 +75,44 @@ class EventLoop:
 
     async def in_thread(self, function: Callable[[], Any]) -> Any:
         """Call a plain function of an async body in a thread, with the body's context variables."""
-        assert self._loop is not None
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Callable[[], Any]] = loop.create_future()
         context = contextvars.copy_context()
-        return await self._loop.run_in_executor(self._executor, context.run, _healed, function)
+
+        def work() -> None:
+            result = context.run(_outcome_of, function)
+            loop.call_soon_threadsafe(_tell, answer, result)
+
+        self._threads.run(work)
+        return (await answer)()
 
     def _ensure(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._tasks: set[asyncio.Task[None]] = set()
-                self._executor = ThreadPoolExecutor(self._threads, "durably-plain")
                 threading.Thread(
                     target=self._loop.run_forever, name="durably-loop", daemon=True
                 ).start()
         return self._loop
 
 
-def _healed(function: Callable[[], Any]) -> Any:
-    connections.heal()
+def _outcome_of(function: Callable[[], Any]) -> Callable[[], Any]:
+    """Call this; what is returned gives its result, or raises its error, to whoever asks.
+
+    A future could not carry every error: it refuses StopIteration.
+    """
     try:
-        return function()
-    finally:
-        connections.heal()
+        value = function()
+    except BaseException as error:
+        return partial(_raise, error)
+    return lambda: value
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+def _tell(answer: asyncio.Future[T], result: T) -> None:
+    if not answer.done():  # whoever waited may have been cancelled
+        answer.set_result(result)

@@ -128,7 +128,7 @@ class Steps:
     def log(self, level: str, message: str, data: Any) -> Change:
         """A log entry. What JSON cannot hold is logged as its ``repr``: a log fails no run."""
         step_name = current_step.get()
-        message, text = _storable(str(message)), _log_data(data)
+        message, text = storable(str(message)), _log_data(data)
         fields = {"stepName": step_name, "level": level, "message": message}
         change = self._change(EventType.LOG_WRITE, fields, {"data": text})
         change.log = LogRow(step_name, level, message, text, clock.now())
@@ -160,10 +160,11 @@ class Steps:
 
 def message_of(error: BaseException) -> str:
     """The error in the words of whoever raised it, fit to be stored on every database."""
-    return _storable(str(error))
+    return storable(str(error))
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """The text without the characters that some database or encoding refuses."""
     return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
@@ -171,7 +172,7 @@ def _log_data(data: Any) -> str:
     try:
         return values.encode(data, "data")
     except ValidationError:
-        return values.encode(_storable(repr(data)), "data")
+        return values.encode(storable(repr(data)), "data")
 
 
 def _check_name(name: object) -> None:

@@ -20,7 +20,7 @@ from django_durably.exceptions import (
 from django_durably.jobs import registry
 from django_durably.jobs.definition import Definition
 from django_durably.runtime.async_context import AsyncStepContext, InThread
-from django_durably.runtime.checkpointing import message_of
+from django_durably.runtime.checkpointing import message_of, storable
 from django_durably.runtime.context import BaseContext, StepContext
 from django_durably.runtime.context import Journal as ContextJournal
 from django_durably.storage.changes import Change, Claimed, Settlement
@@ -128,7 +128,7 @@ def _failure(context: BaseContext, error: BaseException) -> Outcome:
     step, cause = context.steps.failed or ("unknown", None)
     return Failed(
         message_of(error),
-        "".join(traceback.format_exception(error)).replace("\0", "\ufffd"),
+        storable("".join(traceback.format_exception(error))),
         step if cause is error else "unknown",
     )
 
@@ -162,7 +162,11 @@ def settle(run: Claimed, ended: Ended, journal: Journal, done: Callable[[], None
 
 
 def _change(run: Claimed, ended: Ended) -> Change | None:
-    """The last change of a lease; None when there is nothing to write, the run being lost."""
+    """The last change of a lease; None when there is nothing to write, the run being cancelled.
+
+    A lease that this worker gave up because it could not renew it is handed back: it may be
+    nobody else's yet. If it is, the fence keeps this from changing anything.
+    """
     keep_steps = get_settings().preserve_steps
     match ended.outcome:
         case Completed(output):
@@ -173,7 +177,7 @@ def _change(run: Claimed, ended: Ended) -> Change | None:
         case Failed(error, trace, step):
             event = _event(run, EventType.RUN_FAIL, {"error": error, "failedStepName": step}, {})
             how = Settlement("failed", error=error, traceback=trace, keep_steps=keep_steps)
-        case Interrupted(HandedBack()):
+        case Interrupted(HandedBack() | LeaseLostError()):
             return Change(run.lease, settlement=Settlement("pending"))
         case _:
             return None

@@ -47,10 +47,11 @@ class Heartbeat:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, timeout: float) -> None:
+        """Sign off and end; a database that does not answer is waited for no longer than this."""
         self._stopped.set()
         self._look.set()
-        self._thread.join()
+        self._thread.join(timeout)
 
     def look(self) -> None:
         """Find out soon whether a run was cancelled."""
@@ -77,9 +78,13 @@ class Heartbeat:
         self._unregister()
 
     def _pause(self, next_beat: float) -> None:
-        """Until the next beat, or until a hint; hints are worth a look only so often."""
+        """Until the next beat, or until a hint; hints are worth a look only so often.
+
+        Not every hint arrives, and some databases send none: hence a look at every poll.
+        """
         if not self._stopped.wait(min(_LOOK_INTERVAL, max(0.0, next_beat - time.monotonic()))):
-            self._look.wait(max(0.0, next_beat - time.monotonic()))
+            poll = get_settings().poll.total_seconds()
+            self._look.wait(min(poll, max(0.0, next_beat - time.monotonic())))
 
     def _register(self) -> bool:
         workers.register(self._worker)

@@ -47,6 +47,9 @@ class Claimer(Protocol):
     def request(self) -> ClaimRequest | None:
         """What to claim with the next commit, if anything."""
 
+    def ask(self) -> None:
+        """There may be something to claim."""
+
     def accept(self, claims: Claims, asked_at: float) -> None:
         """Take these runs; ``asked_at`` is the monotonic time before they were claimed."""
 
@@ -144,11 +147,12 @@ class Journal:
         """True when the thread has died of an error: the process cannot store anything more."""
         return not self._thread.is_alive() and not self._closing
 
-    def close(self) -> None:
-        """Commit what is waiting and end the thread."""
+    def close(self, timeout: float) -> bool:
+        """Commit what is waiting and end the thread; False when that takes longer than this."""
         self._closing = True
         self.wake()
-        self._thread.join()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     # The writer's thread
 
@@ -217,8 +221,6 @@ class Journal:
         self._resolve(entries, committed)
         if request is not None:
             self._claimer.accept(committed.claims, asked_at)
-        elif committed.freed:
-            self.wake()
 
     def _was_committed(self, changes: list[Change]) -> bool:
         """After a broken connection: give up claims that nobody heard of, and look for the rest."""
@@ -265,6 +267,9 @@ class Journal:
 
     def _announce(self, committed: Committed) -> None:
         self._last_commit = time.monotonic()
+        if committed.freed:
+            self._claimer.ask()
+            wakeups.get_wakeups().publish(wakeups.RUNS)
         if committed.drafts:
             wakeups.get_wakeups().publish(wakeups.EVENTS)
             signals.send_recorded(committed.drafts, committed.event_ids)

@@ -88,9 +88,10 @@ class Maintenance:
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, timeout: float) -> None:
+        """End after the present duty, or after this many seconds."""
         self._stopped.set()
-        self._thread.join(timeout=5)
+        self._thread.join(timeout)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

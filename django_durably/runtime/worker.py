@@ -29,6 +29,8 @@ from django_durably.storage.workers import WorkerInfo
 logger = logging.getLogger("django_durably")
 
 _TICK = 0.25
+# Seconds for the last commit and for signing off, when the database does not answer.
+_FAREWELL = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Worker:
         self.id = options.worker_id or make_worker_id()
         self._jobs = _jobs(options.jobs)
         self._active = ActiveRuns(slots)
-        self._threads = Threads(slots)
+        self._threads = Threads(slots, "durably-body")
         self._loop = EventLoop(slots)
         self._journal = Journal(self.id, self)
         self._info = WorkerInfo(self.id, socket.gethostname(), os.getpid(), slots, self._jobs)
@@ -79,8 +81,8 @@ class Worker:
     def run(self) -> bool:
         """Work until stopped, drained, or ``max_runs`` were executed.
 
-        Returns False when bodies were still running after the shutdown timeout: their runs were
-        handed back, and the process must end at once.
+        Returns False when the process must end at once: bodies were still running after the
+        shutdown timeout, and their runs were handed back, or the database does not answer.
         """
         logger.info("Worker %s takes %s", self.id, ", ".join(self._jobs) or "no job")
         self._journal.start()
@@ -105,11 +107,12 @@ class Worker:
 
     def _on_hint(self, topic: str) -> None:
         if topic == wakeups.RUNS:
-            self._ask()
+            self.ask()
         elif topic == wakeups.CANCELLATIONS:
             self._heartbeat.look()
 
-    def _ask(self) -> None:
+    def ask(self) -> None:
+        """There may be something to claim."""
         self._hungry = True
         if self._active.free_slots:
             self._journal.wake()
@@ -119,7 +122,7 @@ class Worker:
         next_poll = 0.0
         while not self._stopping.is_set() and not self._is_done():
             if time.monotonic() >= next_poll:
-                self._ask()
+                self.ask()
                 next_poll = time.monotonic() + poll
             self._active.abort_overdue()
             self._stopping.wait(min(_TICK, max(0.01, next_poll - time.monotonic())))
@@ -130,19 +133,19 @@ class Worker:
         if self._options.parent is not None and os.getppid() != self._options.parent:
             logger.warning("The supervisor is gone; worker %s stops", self.id)
             return True
-        if self._active.leases():
-            return False
-        return self._left == 0 or (self._options.drain and self._drained)
+        # In this order: a run that is accepted between the two looks must not be missed.
+        done = self._left == 0 or (self._options.drain and self._drained)
+        return done and not self._active.leases()
 
     def _shut_down(self) -> bool:
         self._stopping.set()
-        self._maintenance.stop()
         self._active.shut_down()
         finished = self._wait_for_bodies()
         if not finished:
             self._hand_back_the_rest()
-        self._heartbeat.stop()
-        self._journal.close()
+        finished = self._journal.close(_FAREWELL) and finished
+        self._heartbeat.stop(_FAREWELL)
+        self._maintenance.stop(_FAREWELL)
         wakeups.close_wakeups()
         self._finished.set()
         return finished
@@ -159,10 +162,7 @@ class Worker:
     def _hand_back_the_rest(self) -> None:
         for lease in self._active.leases():
             one = self._active.get(lease)
-            if one is not None:
-                outcome = execution.Interrupted(HandedBack("The worker shuts down"))
-                ended = execution.Ended(outcome, duration=0)
-                execution.settle(one.run, ended, self._journal, lambda: None)
+            if one is not None and self._finish(one.run, _handed_back()):
                 logger.warning(
                     "The body did not end in time; the run is handed back",
                     extra={"run_id": str(lease.run_id), "job": one.run.job_name},
@@ -184,10 +184,10 @@ class Worker:
         """Start the bodies of these runs."""
         self._hungry = self._hungry or claims.more
         self._drained = not claims.runs and not claims.more
-        if self._left is not None:
-            self._left -= len(claims.runs)
         for run in claims.runs:
             self._start(run, asked_at)
+        if self._left is not None:
+            self._left -= len(claims.runs)
 
     def leases(self) -> list[Lease]:
         return self._active.leases()
@@ -195,7 +195,10 @@ class Worker:
     def _start(self, run: Claimed, asked_at: float) -> None:
         context = execution.make_context(run, self._journal, self._loop.in_thread)
         self._active.add(Execution(run, context), deadline(asked_at))
-        if isinstance(context, AsyncStepContext):
+        if self._stopping.is_set():
+            # It was claimed while the signal came, and nobody may wait for it any more.
+            self._finish(run, _handed_back())
+        elif isinstance(context, AsyncStepContext):
             self._loop.run(self._aexecute(run, context), partial(_cancel_when_aborted, context))
         elif isinstance(context, StepContext):
             self._threads.run(partial(self._execute, run, context))
@@ -206,15 +209,25 @@ class Worker:
     async def _aexecute(self, run: Claimed, context: AsyncStepContext) -> None:
         self._finish(run, await execution.aexecute(run, context))
 
-    def _finish(self, run: Claimed, ended: execution.Ended) -> None:
-        """Free the slot at once, so that the commit that settles this run claims the next."""
-        self._active.free_slot()
-        execution.settle(run, ended, self._journal, partial(self._settled, run))
+    def _finish(self, run: Claimed, ended: execution.Ended) -> bool:
+        """Free the slot at once, so that the commit that settles this run claims the next.
+
+        False when the run was finished already.
+        """
+        first = self._active.end(run.lease)
+        if first:
+            execution.settle(run, ended, self._journal, partial(self._settled, run))
+        return first
 
     def _settled(self, run: Claimed) -> None:
         self._active.remove(run.lease)
         if self._options.drain:
-            self._ask()
+            self.ask()
+
+
+def _handed_back() -> execution.Ended:
+    outcome = execution.Interrupted(HandedBack("The worker shuts down"))
+    return execution.Ended(outcome, duration=0)
 
 
 def _cancel_when_aborted(context: AsyncStepContext, cancel: Callable[[], object]) -> None:
