@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, re_path
 
-from django_durably import guard
 from django_durably.http import views
 from django_durably.http.responses import Handler, make_view, not_found
+from django_durably.sse import views as sse
 
 if TYPE_CHECKING:
     from django_durably.http.api import DurablyAPI
@@ -32,11 +31,7 @@ def patterns(api: DurablyAPI) -> list[URLPattern]:
     """The routes of one mount. No other path below it is left to the site."""
     return [
         *(path(route, make_view(api, handlers), name=route) for route, handlers in ROUTES.items()),
-        path("subscribe", _no_streams, name="subscribe"),
-        path("runs/subscribe", _no_streams, name="runs-subscribe"),
+        path("subscribe", sse.subscribe_run(api), name="subscribe"),
+        path("runs/subscribe", sse.subscribe_runs(api), name="runs-subscribe"),
         re_path("", not_found),
     ]
-
-
-def _no_streams(request: HttpRequest) -> HttpResponse:
-    return guard.error_response("Event streams need ASGI, and this server speaks WSGI", 501)
