@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from django_durably import clock
 from django_durably.storage import database
 
 
@@ -107,6 +108,8 @@ def unblock_all_free() -> int:
 
 
 def _clear_marks(condition: str, parameters: Sequence[Any]) -> int:
+    # From now on these runs wait for a worker, which is what `updated_at` tells of a pending run.
+    now = database.adapt_time(clock.now())
     is_blocked = "blocked = 1" if database.connection().vendor == "mysql" else "blocked"
     rows = database.select(
         f"SELECT id FROM durably_run WHERE status = 'pending' AND {is_blocked} AND {condition}"
@@ -115,8 +118,8 @@ def _clear_marks(condition: str, parameters: Sequence[Any]) -> int:
     )
     for chunk in database.chunked([id_ for (id_,) in rows], database.ROWS_PER_STATEMENT):
         database.execute(
-            "UPDATE durably_run SET blocked = false "
+            "UPDATE durably_run SET blocked = false, updated_at = %s "
             f"WHERE id IN ({database.placeholders(len(chunk))})",
-            chunk,
+            [now, *chunk],
         )
     return len(rows)

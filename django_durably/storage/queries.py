@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
+from django.db.models import Min
+
 from django_durably import clock
 from django_durably.models import Run, RunQuerySet
 from django_durably.storage import database, workers
@@ -20,8 +22,9 @@ class Health:
 def health() -> Health:
     alias = database.connection().alias
     # A run that waits for its concurrency key waits for another run, not for a worker.
-    waiting = Run.objects.using(alias).filter(status="pending", blocked=False).order_by("id")
-    oldest = waiting.values_list("updated_at", flat=True).first()
+    waiting = Run.objects.using(alias).filter(status="pending", blocked=False)
+    # Not that of the first run in the queue: one that was handed back has only begun to wait.
+    oldest = waiting.aggregate(oldest=Min("updated_at"))["oldest"]
     return Health(
         workers=workers.count_alive(),
         longest_wait=(clock.now() - oldest).total_seconds() if oldest is not None else None,
