@@ -63,9 +63,14 @@ def payload_text(draft: EventDraft) -> str:
 
 
 def purge(older_than: timedelta, limit: int = 5000) -> int:
-    """Delete at most ``limit`` of the events recorded longer ago than this; how many went."""
+    """Delete at most ``limit`` of the events recorded longer ago than this; how many went.
+
+    The newest stays: by it, streams tell a client that missed nothing from one that missed all.
+    """
     events = Event.objects.using(database.connection().alias)
-    old = events.filter(created_at__lt=clock.now() - older_than).order_by("created_at")
+    newest = events.order_by("-pk").values_list("pk", flat=True).first()
+    old = events.filter(created_at__lt=clock.now() - older_than).exclude(pk=newest)
+    old = old.order_by("created_at")
     ids = list(old.values_list("pk", flat=True)[:limit])
     return events.filter(pk__in=ids).delete()[0] if ids else 0
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -79,8 +79,16 @@ class Author:
         hint()
         return self
 
-    def fail(self, error: str) -> "Author":
-        ended = execution.Ended(execution.Failed(error), 1)
+    def fail(self, error: str, step: str | None = None) -> "Author":
+        """Fail, by this step or outside of any."""
+
+        def raise_it() -> None:
+            raise RuntimeError(error)
+
+        if step is not None:
+            with suppress(RuntimeError):
+                self.step.run(step, raise_it)
+        ended = execution.Ended(execution.Failed(error, step=step or "unknown"), 1)
         execution.settle(self._claimed, ended, self._journal, self._journal.flush)
         hint()
         return self
