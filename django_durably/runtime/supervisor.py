@@ -15,8 +15,9 @@ logger = logging.getLogger("django_durably")
 _TOO_SOON = 5.0
 _PAUSE = 1.0
 _TICK = 0.1
-# Above the children's own shutdown timeout: they hand back and exit by themselves.
-_GRACE = 10.0
+# Above the children's own shutdown timeout: they hand back and exit by themselves, and a database
+# that does not answer may cost them some more seconds.
+_GRACE = 20.0
 
 
 class Supervisor:
@@ -27,27 +28,24 @@ class Supervisor:
         self._shutdown_timeout = shutdown_timeout
         self._children: dict[subprocess.Popen[bytes], float] = {}
         self._stopping = threading.Event()
-        self._signals = 0
+        self._signals: list[int] = []
         self._code = 0
 
     def run(self) -> int:
-        """Returns the worst exit status of the children that were not killed."""
+        """Returns 0, or the worst exit status of the children that were asked to leave."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         for _ in range(self._processes):
             self._start()
-        while self._children:
-            self._stopping.wait(_TICK)
-            self._reap()
-            if self._stopping.is_set():
-                return self._stop_children()
-        return self._code
+        while self._children and not self._stopping.wait(_TICK):
+            self._replace_the_dead()
+        self._stop_children()
+        return self._code if len(self._signals) < 2 else 128 + self._signals[-1]
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._signals += 1
+        # It is passed on by the loop, which knows all children: one may be starting just now.
+        self._signals.append(number)
         self._stopping.set()
-        for child in self._children:
-            child.send_signal(number)
 
     def _start(self) -> None:
         # A group of its own: a Ctrl-C in the terminal reaches the children through the parent,
@@ -55,34 +53,44 @@ class Supervisor:
         command = [*sys.orig_argv, "--processes", "1", "--parent", str(os.getpid())]
         self._children[subprocess.Popen(command, process_group=0)] = time.monotonic()
 
-    def _reap(self) -> None:
-        for child, started in list(self._children.items()):
-            code = child.poll()
-            if code is None:
-                continue
-            del self._children[child]
-            if code == 0:
-                continue
-            self._code = max(self._code, abs(code))
-            if self._stopping.is_set():
+    def _replace_the_dead(self) -> None:
+        for child, lived in self._reap():
+            if child.returncode == 0 or self._stopping.is_set():
                 continue
             logger.error(
-                "Worker process %d ended with status %d; starting another", child.pid, code
+                "Worker process %d ended with status %d; starting another",
+                child.pid,
+                child.returncode,
             )
-            if time.monotonic() - started < _TOO_SOON:
+            if lived < _TOO_SOON:
                 self._stopping.wait(_PAUSE)
             self._start()
 
-    def _stop_children(self) -> int:
+    def _reap(self) -> list[tuple[subprocess.Popen[bytes], float]]:
+        """The children that have ended since the last call, and how many seconds they lived."""
+        now = time.monotonic()
+        ended = [child for child in self._children if child.poll() is not None]
+        return [(child, now - self._children.pop(child)) for child in ended]
+
+    def _stop_children(self) -> None:
+        """Pass every signal on: a second one makes the children leave at once, as it would us."""
         end = time.monotonic() + self._shutdown_timeout + _GRACE
-        for child in list(self._children):
-            child.send_signal(signal.SIGTERM)
-        for child in list(self._children):
-            try:
-                code = child.wait(max(0.0, end - time.monotonic()))
-                self._code = max(self._code, abs(code))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-                self._code = max(self._code, 1)
-        return self._code
+        passed_on = 0
+        while self._children:
+            if passed_on < len(self._signals):
+                passed_on += 1
+                self._send(signal.SIGTERM)
+            elif time.monotonic() > end:
+                self._send(signal.SIGKILL)
+            time.sleep(_TICK)
+            for child, _ in self._reap():
+                self._note(child.returncode)
+
+    def _send(self, number: int) -> None:
+        for child in self._children:
+            child.send_signal(number)
+
+    def _note(self, status: int) -> None:
+        # One that was still starting knew no better than to die of the signal.
+        if status != -signal.SIGTERM:
+            self._code = max(self._code, abs(status))

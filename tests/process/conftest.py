@@ -1,6 +1,6 @@
 """What every test with real workers needs: them, and a place to meet their bodies."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,10 @@ SETTINGS = {"LEASE_SECONDS": 3, "LEASE_RENEW_SECONDS": 0.5, "POLL_SECONDS": 0.25
 
 class StartWorker(Protocol):
     def __call__(
-        self, *options: str, environment: dict[str, str] | None = None, **settings: Any
+        self,
+        *options: str,
+        settings: Mapping[str, Any] = {},
+        environment: Mapping[str, str] = {},
     ) -> WorkerProcess: ...
 
 
@@ -26,13 +29,15 @@ def start_worker(
 ) -> Iterator[StartWorker]:
     """Start workers; those that still run at the end of the test are killed.
 
-    Keyword arguments are `DURABLY` settings. What the workers wrote is shown if the test fails.
+    `settings` go into `DURABLY`. What the workers wrote is shown if the test fails.
     """
     started: list[WorkerProcess] = []
     numbers = count(1)
 
     def start(
-        *options: str, environment: dict[str, str] | None = None, **settings: Any
+        *options: str,
+        settings: Mapping[str, Any] = {},
+        environment: Mapping[str, str] = {},
     ) -> WorkerProcess:
         log = tmp_path / f"worker-{next(numbers)}.log"
         worker = WorkerProcess(

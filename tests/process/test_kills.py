@@ -68,7 +68,7 @@ def _kill_at_random_moments(
 
     Returns how many it were: the run may end before all of them. Two workers are left.
     """
-    workers = [start_worker(**QUICK).wait_until_ready() for _ in range(2)]
+    workers = [start_worker(settings=QUICK).wait_until_ready() for _ in range(2)]
     for done in range(kills):
         if not _wait_for_some_steps(run, notebook) or time.monotonic() > until:
             return done
@@ -76,7 +76,7 @@ def _kill_at_random_moments(
         if victim is not None:
             os.kill(victim, signal.SIGKILL)
             workers = [worker for worker in workers if worker.pid != victim]
-            workers.append(start_worker(**QUICK))
+            workers.append(start_worker(settings=QUICK))
     return kills
 
 
@@ -116,8 +116,8 @@ def _check_executions(run: Run, notebook: Notebook) -> None:
     )
     executions: defaultdict[int, Counter[str]] = defaultdict(Counter)
     for note in notebook.notes("executed"):
-        name, generation = note.details
-        executions[int(generation)][name] += 1
+        step, attempt = note.details
+        executions[int(attempt)][step] += 1
     assert set(completed) == set().union(*executions.values())
     for generation, names in executions.items():
         assert set(names.values()) == {1}, f"twice in generation {generation}: {names}"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 
 import pytest
 
@@ -22,7 +23,7 @@ PATIENT = {"LEASE_SECONDS": 60, "LEASE_RENEW_SECONDS": 5}
 def test_every_run_is_executed_once_by_one_worker(
     count: int, start_worker: StartWorker, notebook: Notebook
 ) -> None:
-    workers = [start_worker("--concurrency", "4", **PATIENT) for _ in range(count)]
+    workers = [start_worker("--concurrency", "4", settings=PATIENT) for _ in range(count)]
     inputs = [{"directory": str(notebook)} for _ in range(200)]
     runs = get_job("keyed").batch_trigger(inputs[:100])
     for worker in workers:
@@ -41,13 +42,13 @@ def test_every_run_is_executed_once_by_one_worker(
 def test_one_body_at_a_time_executes_under_a_concurrency_key(
     start_worker: StartWorker, notebook: Notebook
 ) -> None:
-    workers = [start_worker("--concurrency", "4", **PATIENT) for _ in range(4)]
+    workers = [start_worker("--concurrency", "4", settings=PATIENT) for _ in range(4)]
     for worker in workers:
         worker.wait_until_ready()
     keys = [f"key-{number}" for number in range(3)]
     rounds = [(job, key) for _ in range(10) for key in keys for job in ("keyed", "keyed-too")]
     for job, key in rounds:
-        eventually(lambda job=job, key=key: _trigger(job, key, notebook), 30, "the key is stuck")
+        eventually(partial(_trigger, job, key, notebook), 30, "the key is stuck")
 
     _wait_until_none_is_active()
 

@@ -29,10 +29,10 @@ def test_another_worker_goes_on_from_the_next_step(
     job: str, number: signal.Signals, start_worker: StartWorker, notebook: Notebook
 ) -> None:
     gate, last = notebook.gate("2"), notebook.gate("5")
-    leaving = start_worker(**LONG).wait_until_ready()
+    leaving = start_worker(settings=LONG).wait_until_ready()
     run = get_job(job).trigger({"directory": str(notebook), "steps": 6})
     gate.wait_until_reached()
-    other = start_worker(**LONG).wait_until_ready()
+    other = start_worker(settings=LONG).wait_until_ready()
     leaving.send(number)
     gate.open()
 
@@ -52,7 +52,7 @@ def test_a_step_that_blocks_does_not_keep_the_worker(
     job: str, start_worker: StartWorker, notebook: Notebook
 ) -> None:
     gate = notebook.gate("0")
-    worker = start_worker("--shutdown-timeout", "0.5", **LONG).wait_until_ready()
+    worker = start_worker("--shutdown-timeout", "0.5", settings=LONG).wait_until_ready()
     run = get_job(job).trigger({"directory": str(notebook), "steps": 2})
     gate.wait_until_reached()
     worker.terminate()
@@ -61,7 +61,7 @@ def test_a_step_that_blocks_does_not_keep_the_worker(
     left = _reload(run)
     assert (left.status, left.lease_owner, left.crashes) == ("pending", None, 0)
     gate.open()
-    assert start_worker("--drain", **LONG).wait() == 0
+    assert start_worker("--drain", settings=LONG).wait() == 0
     assert _reload(run).status == "completed"
     assert [note.details for note in notebook.notes("ended")] == [("0", "2"), ("1", "2")]
 
@@ -70,7 +70,7 @@ def test_a_second_signal_ends_the_worker_at_once(
     start_worker: StartWorker, notebook: Notebook
 ) -> None:
     gate = notebook.gate("signal")
-    worker = start_worker(**LONG).wait_until_ready()
+    worker = start_worker(settings=LONG).wait_until_ready()
     run = get_job("wait-for-signal").trigger({"directory": str(notebook)})
     eventually(lambda: notebook.notes("waiting"), 20)
     worker.terminate()
@@ -83,7 +83,7 @@ def test_a_second_signal_ends_the_worker_at_once(
 
 
 def test_an_idle_worker_leaves_at_once(start_worker: StartWorker) -> None:
-    worker = start_worker(**LONG).wait_until_ready()
+    worker = start_worker(settings=LONG).wait_until_ready()
     worker.terminate()
     assert worker.wait(5) == 0
     assert not Worker.objects.exists()
@@ -93,7 +93,7 @@ def test_a_cancelled_body_that_still_blocks_a_thread_does_not_keep_the_worker(
     start_worker: StartWorker, notebook: Notebook
 ) -> None:
     gate = notebook.gate("0")
-    worker = start_worker("--shutdown-timeout", "1", **LONG).wait_until_ready()
+    worker = start_worker("--shutdown-timeout", "1", settings=LONG).wait_until_ready()
     run = get_job("gated-async-steps").trigger({"directory": str(notebook), "steps": 1})
     gate.wait_until_reached()
     run.cancel()
@@ -109,7 +109,7 @@ def test_a_row_that_somebody_has_locked_does_not_keep_the_worker(
     start_worker: StartWorker, notebook: Notebook
 ) -> None:
     gate = notebook.gate("0")
-    worker = start_worker("--shutdown-timeout", "1", **LONG).wait_until_ready()
+    worker = start_worker("--shutdown-timeout", "1", settings=LONG).wait_until_ready()
     run = get_job("gated-steps").trigger({"directory": str(notebook), "steps": 1})
     gate.wait_until_reached()
     with transaction.atomic():
@@ -123,7 +123,7 @@ def test_runs_that_are_claimed_while_the_worker_leaves_are_handed_back(
     start_worker: StartWorker, notebook: Notebook
 ) -> None:
     runs = get_job("keyed").batch_trigger([{"directory": str(notebook), "steps": 20}] * 300)
-    worker = start_worker("--concurrency", "2", **LONG).wait_until_ready()
+    worker = start_worker("--concurrency", "2", settings=LONG).wait_until_ready()
     eventually(lambda: len(notebook.notes("end")) > 5, 20)
     worker.terminate()
 

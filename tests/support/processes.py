@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,15 @@ class WorkerProcess:
         self,
         *options: str,
         log: Path,
-        settings: dict[str, Any] | None = None,
-        environment: dict[str, str] | None = None,
+        settings: Mapping[str, Any] = {},
+        environment: Mapping[str, str] = {},
     ) -> None:
         self._log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "django", "run_worker", *options],
                 cwd=ROOT,
-                env=_environment(settings or {}) | (environment or {}),
+                env={**_environment(settings), **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
@@ -109,7 +109,7 @@ class WorkerProcess:
         self.process.wait()
 
 
-def _environment(settings: dict[str, Any]) -> dict[str, str]:
+def _environment(settings: Mapping[str, Any]) -> dict[str, str]:
     own = {
         "DJANGO_SETTINGS_MODULE": "tests.settings",
         "DURABLY_TEST_SETTINGS": json.dumps(settings),

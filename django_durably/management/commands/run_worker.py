@@ -45,7 +45,7 @@ class Command(BaseCommand):
         if options["processes"] > 1:
             self._supervise(options)
         elif options["reload"]:
-            work_with_reloader(self._worker(options))
+            work_with_reloader(lambda parent: self._worker({**options, "parent": parent}))
         else:
             work(self._worker(options))
 
@@ -68,6 +68,7 @@ class Command(BaseCommand):
     def _supervise(self, options: dict[str, Any]) -> None:
         if options["reload"] or options["worker_id"]:
             raise CommandError("--processes does not go with --reload or --worker-id")
+        self._worker(options)  # a wrong option must be told here, and not by children for ever
         code = Supervisor(options["processes"], options["shutdown_timeout"]).run()
         if code:
             sys.exit(code)
