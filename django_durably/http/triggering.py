@@ -32,6 +32,8 @@ def read(body: dict[str, Any]) -> Asked:
     definition = registry.get(_job_name(body))
     _check_options(body.get("idempotencyKey"), body.get("concurrencyKey"), body.get("coalesce"))
     checked = labels.check(body.get("labels"))
+    # What JSON text can say and no database stores, such as 1e999, before pydantic makes it null.
+    values.encode(body.get("input"), "input")
     input_text = definition.input.dump(definition.input.validate(body.get("input")))
     trigger = Trigger(
         job_name=definition.name,
