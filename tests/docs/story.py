@@ -132,7 +132,8 @@ class Project:
         return any(pid in pids for (pid,) in self._select("SELECT pid FROM durably_worker"))
 
     def _wait_for_steps(self, count: int) -> None:
-        question = f"SELECT id FROM durably_run WHERE status = 'leased' AND completed_step_count >= {count}"
+        question = f"SELECT id FROM durably_run WHERE completed_step_count >= {count}"
+        question += " AND status = 'leased'"
         eventually(lambda: list(self._select(question)), SECONDS, f"no run has done {count} steps")
 
     def _select(self, question: str) -> Iterator[tuple[object, ...]]:
