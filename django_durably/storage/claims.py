@@ -23,6 +23,7 @@ _JOBS_PER_STATEMENT = 100
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    created_at: Any
     id: Any
     key: str | None
 
@@ -77,7 +78,8 @@ def claim_one(run_id: UUID, owner: str) -> Claimed | None:
     """Lease this one run, if it is pending and its concurrency key is free."""
     with database.atomic():
         rows = database.select(
-            f"SELECT id, concurrency_key FROM durably_run WHERE id = %s AND {database.claimable()}",
+            "SELECT created_at, id, concurrency_key FROM durably_run "
+            f"WHERE id = %s AND {database.claimable()}",
             [database.adapt_id(run_id)],
         )
         open_runs = _with_open_keys([_Candidate(*row) for row in rows])
@@ -90,15 +92,18 @@ def claim_one(run_id: UUID, owner: str) -> Claimed | None:
 def _take(request: ClaimRequest) -> tuple[list[Claimed], bool]:
     """Walk through the queue, page by page, until there are enough runs or no candidates."""
     taken: list[Claimed] = []
+    collided = False
     size = request.limit * _READ_AHEAD
     for page, is_last in _pages(request.jobs, size):
         for candidates in database.chunked(_with_open_keys(page), size):
             rows = _lock(candidates, request.limit - len(taken))
-            taken += _lease(rows, request.owner)
+            leased = _lease(rows, request.owner)
+            collided = collided or len(leased) < len(rows)
+            taken += leased
             if len(taken) >= request.limit:
                 return taken, True
         if is_last:
-            return taken, False
+            return taken, collided
     return taken, True
 
 
@@ -111,30 +116,35 @@ def _pages(jobs: Sequence[str], size: int) -> Iterator[tuple[list[_Candidate], b
         yield page, len(page) < size
         if len(page) < size:
             return
-        after = page[-1].id
+        after = page[-1]
         size = max(size, min(size * 2, _LONGEST_PAGE))
 
 
-def _candidates(jobs: Sequence[str], size: int, after: Any) -> list[_Candidate]:
+def _candidates(jobs: Sequence[str], size: int, after: _Candidate | None) -> list[_Candidate]:
     """The oldest claimable runs of these jobs, read without locks, each job by its own index range.
 
     One ordered range per job, so that pending runs of other jobs cost nothing.
     """
-    found: list[tuple[Any, str | None]] = []
+    found: list[tuple[Any, ...]] = []
     for names in database.chunked(jobs, _JOBS_PER_STATEMENT):
         found += _candidates_of(names, size, after)
     return [_Candidate(*row) for row in sorted(found)[:size]]
 
 
-def _candidates_of(jobs: Sequence[str], size: int, after: Any) -> list[tuple[Any, str | None]]:
-    later = "" if after is None else "AND id > %s "
+def _candidates_of(
+    jobs: Sequence[str], size: int, after: _Candidate | None
+) -> list[tuple[Any, ...]]:
+    later, cursor = "", []
+    if after is not None:
+        later = "AND created_at >= %s AND (created_at > %s OR id > %s) "
+        cursor = [after.created_at, after.created_at, after.id]
     one_job = (
-        "SELECT id, concurrency_key FROM (SELECT id, concurrency_key FROM durably_run "
-        f"WHERE {database.claimable()} AND job_name = %s {later}ORDER BY id LIMIT %s) AS j"
+        "SELECT created_at, id, concurrency_key FROM ("
+        "SELECT created_at, id, concurrency_key FROM durably_run "
+        f"WHERE {database.claimable()} AND job_name = %s {later}"
+        "ORDER BY created_at, id LIMIT %s) AS j"
     )
-    parameters: list[Any] = []
-    for job in jobs:
-        parameters += [job, size] if after is None else [job, after, size]
+    parameters = [value for job in jobs for value in (job, *cursor, size)]
     sql = " UNION ALL ".join(f"{one_job}{number}" for number in range(len(jobs)))
     return database.select(sql, parameters)
 
@@ -154,13 +164,13 @@ def _lock(candidates: Sequence[_Candidate], limit: int) -> list[tuple[Any, ...]]
     return database.select(
         "SELECT id, job_name, input, labels, lease_generation, concurrency_key FROM durably_run "
         f"WHERE id IN ({database.placeholders(len(candidates))}) AND {database.claimable()} "
-        f"ORDER BY id LIMIT %s{database.skip_locked()}",
+        f"ORDER BY created_at, id LIMIT %s{database.skip_locked()}",
         [*(c.id for c in candidates), limit],
     )
 
 
 def _lease(rows: Sequence[tuple[Any, ...]], owner: str) -> list[Claimed]:
-    """Lease these locked rows, but for those whose key another claim takes at this moment."""
+    """Lease these locked rows, but for those that collide with what another claim takes now."""
     wanted = [row[5] for row in rows if row[5] is not None]
     reserved = keys.reserve(wanted) if wanted else set()
     rows = [row for row in rows if row[5] is None or row[5] in reserved]
@@ -172,7 +182,10 @@ def _lease(rows: Sequence[tuple[Any, ...]], owner: str) -> list[Claimed]:
 
 
 def _mark_leased_alone(row: tuple[Any, ...], owner: str) -> bool:
-    """On MariaDB the unique index decides about a key; nobody waits for another's claim."""
+    """On MariaDB the unique index decides about a key; nobody waits for another's claim.
+
+    Its locks reach into the gaps beside a key, so that now and then a run of another key collides.
+    """
     try:
         with database.atomic():
             _mark_leased([row], owner, database.NEVER_WAIT)
