@@ -129,15 +129,18 @@ class Run(models.Model):
             models.UniqueConstraint(fields=["leased_key"], name="durably_run_leased"),
         ]
         indexes = [
-            # MariaDB has no partial indexes and ignores the conditions: the leading columns serve.
-            models.Index(
-                fields=["status", "blocked", "job_name", "id"],
+            fields.PartialIndex(
+                # By time, not by id alone: no index of finished runs can serve that order, so that
+                # no statistics can mislead a planner into walking through them.
+                fields=["job_name", "created_at", "id"],
                 condition=Q(status="pending", blocked=False),
+                instead=["status", "blocked"],
                 name="durably_run_claim",
             ),
-            models.Index(
-                fields=["status", "blocked", "concurrency_key"],
+            fields.PartialIndex(
+                fields=["concurrency_key"],
                 condition=Q(status="pending", blocked=True),
+                instead=["status", "blocked"],
                 name="durably_run_blocked",
             ),
             models.Index(
@@ -148,6 +151,22 @@ class Run(models.Model):
                 fields=["status", "completed_at"],
                 condition=Q(completed_at__isnull=False),
                 name="durably_run_completed",
+            ),
+            # For people, and partial: an ordinary run that completes is in none of these.
+            models.Index(
+                fields=["status", "id"],
+                condition=Q(status__in=["failed", "cancelled"]),
+                name="durably_run_ended_badly",
+            ),
+            models.Index(
+                fields=["retriggered_from"],
+                condition=Q(retriggered_from__isnull=False),
+                name="durably_run_retriggered",
+            ),
+            models.Index(
+                fields=["concurrency_key", "id"],
+                condition=Q(concurrency_key__isnull=False),
+                name="durably_run_key",
             ),
         ]
 
