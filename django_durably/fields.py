@@ -1,8 +1,9 @@
-"""Model fields of this app, and the widths of its columns.
+"""Model fields and indexes of this app, and the widths of its columns.
 
 A value longer than its column is a validation error at the call, never a database error.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -34,3 +35,29 @@ class KeyField(_Text):
         if connection.vendor == "mysql":
             parameters["collation"] = "utf8mb4_nopad_bin"
         return parameters
+
+
+class PartialIndex(models.Index):
+    """An index of the rows that meet a condition, useful on databases without such indexes too.
+
+    PostgreSQL does not use conditions that the index implies to find a place in it, so its
+    columns must not be those of the condition. MariaDB ignores the condition, so there those
+    columns (``instead``) come first.
+    """
+
+    def __init__(self, *expressions: Any, instead: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(*expressions, **options)
+        self.instead = tuple(instead)
+
+    def deconstruct(self) -> Any:
+        path, expressions, options = super().deconstruct()
+        return path, expressions, {**options, "instead": self.instead}
+
+    def create_sql(
+        self, model: type[models.Model], schema_editor: Any, using: str = "", **kwargs: Any
+    ) -> Any:
+        if schema_editor.connection.features.supports_partial_indexes:
+            return super().create_sql(model, schema_editor, using, **kwargs)
+        names = [*self.instead, *(name for name, _ in self.fields_orders)]
+        whole = models.Index(fields=names, name=self.name)
+        return whole.create_sql(model, schema_editor, using, **kwargs)

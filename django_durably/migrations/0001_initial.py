@@ -138,14 +138,16 @@ class Migration(migrations.Migration):
                     ("cancel_run", "Can cancel run"),
                 ],
                 "indexes": [
-                    models.Index(
+                    django_durably.fields.PartialIndex(
                         condition=models.Q(("blocked", False), ("status", "pending")),
-                        fields=["status", "blocked", "job_name", "id"],
+                        fields=["job_name", "created_at", "id"],
+                        instead=("status", "blocked"),
                         name="durably_run_claim",
                     ),
-                    models.Index(
+                    django_durably.fields.PartialIndex(
                         condition=models.Q(("blocked", True), ("status", "pending")),
-                        fields=["status", "blocked", "concurrency_key"],
+                        fields=["concurrency_key"],
+                        instead=("status", "blocked"),
                         name="durably_run_blocked",
                     ),
                     models.Index(

@@ -91,18 +91,18 @@ SELECT true, n::bigint FROM held UNION ALL SELECT false, id FROM event
 
 _CLAIM = """
 WITH candidate AS MATERIALIZED (
-    SELECT c.id, c.concurrency_key FROM unnest(%(jobs)b::text[]) AS job(name)
+    SELECT c.* FROM unnest(%(jobs)b::text[]) AS job(name)
     CROSS JOIN LATERAL (
-        SELECT id, concurrency_key FROM durably_run
+        SELECT created_at, id, concurrency_key FROM durably_run
         WHERE status = 'pending' AND NOT blocked AND job_name = job.name
-        ORDER BY id LIMIT %(size)b
+        ORDER BY created_at, id LIMIT %(size)b
     ) AS c
-    ORDER BY c.id LIMIT %(size)b
+    ORDER BY c.created_at, c.id LIMIT %(size)b
 ), locked AS MATERIALIZED (
     SELECT r.id FROM durably_run AS r
-    WHERE r.id IN (SELECT id FROM candidate) AND r.status = 'pending' AND NOT r.blocked
+    WHERE r.id = ANY (ARRAY(SELECT id FROM candidate)) AND r.status = 'pending' AND NOT r.blocked
         AND NOT EXISTS (SELECT 1 FROM candidate WHERE concurrency_key IS NOT NULL)
-    ORDER BY r.id LIMIT %(limit)b
+    ORDER BY r.created_at, r.id LIMIT %(limit)b
     FOR NO KEY UPDATE OF r SKIP LOCKED
 ), leased AS (
     UPDATE durably_run AS r SET status = 'leased', lease_owner = %(owner)b,
