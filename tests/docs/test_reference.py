@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import load_command_class
+from django.core.management import find_commands, load_command_class
 
 import django_durably
 from django_durably import checks, conf, events, exceptions, signals, testing
@@ -18,7 +18,7 @@ from django_durably.runtime.context import Log, StepContext
 from tests.docs.examples import DOCS, ROOT, examples, pages
 
 REFERENCE = DOCS / "reference"
-COMMANDS = ("durably_health", "purge_runs", "run_worker")
+COMMANDS = sorted(find_commands(str(ROOT / "django_durably/management")))
 # Of the contexts: what the engine itself uses.
 INTERNAL = {"interrupt", "interruption", "lease_deadline", "on_interrupt", "signal_error", "steps"}
 # Written about where the HTTP API is.
