@@ -70,6 +70,11 @@ class Listeners(ListenerManager):  # type: ignore[misc]
         with self.lock:
             return listener.take()
 
+    def have_for(self, listener: Listener) -> bool:
+        """Whether something waits for this listener."""
+        with self.lock:
+            return bool(listener.channel_items) or listener.overflow
+
     def wake_all(self) -> None:
         with self.lock:
             for listeners in self.listeners_by_channel.values():

@@ -39,12 +39,15 @@ logger = logging.getLogger("django_durably.sse")
 
 
 class Relay:
-    """Reads the log from ``start`` on and sends what is new to its listeners."""
+    """Reads the log from ``start`` on and sends what is new to its listeners.
+
+    ``cursor`` is what is in the ring or was before it, ``handed_over`` what is with the listeners.
+    """
 
     def __init__(self) -> None:
         self.listeners = Listeners()
         self.reader = Reader()
-        self.cursor = Cursor(0)
+        self.cursor = self.handed_over = Cursor(0)
         self.ring = Ring(self.cursor)
         settings = get_settings()
         self._poll = settings.poll.total_seconds()
@@ -62,7 +65,7 @@ class Relay:
     def start(self) -> None:
         """Begin at the present end of the log, unless it has begun already."""
         if self._thread.ident is None:
-            self.cursor = events.present_cursor()
+            self.cursor = self.handed_over = events.present_cursor()
             self._tracker = Tracker(self.cursor, in_order=not events.commits_out_of_order())
             self.ring = Ring(self.cursor)
             self._thread.start()
@@ -156,6 +159,7 @@ class Relay:
             self.ring.append(envelope)
             self.cursor = envelope.cursor
             self.listeners.send(envelope)
+            self.handed_over = envelope.cursor
 
     def _sent_so_far(self, but: Sequence[RecordedEvent] = ()) -> Cursor:
         """All that was read, but for what is held back."""

@@ -37,12 +37,12 @@ class _Limits:
         lasts = settings.stream_duration.total_seconds() * random.uniform(0.9, 1)
         self._clock = asyncio.get_running_loop().time
         self._ends_at = self._clock() + lasts
-        self._bytes_left = settings.stream_max_bytes
+        self.bytes_left = settings.stream_max_bytes
         self._silent_since = self._clock()
 
     @property
     def reached(self) -> bool:
-        return self._bytes_left <= 0 or self._clock() >= self._ends_at
+        return self.bytes_left <= 0 or self._clock() >= self._ends_at
 
     def patience(self) -> float:
         """Seconds until something has to be done even if nothing happens."""
@@ -53,7 +53,7 @@ class _Limits:
 
     def count(self, text: str) -> bytes:
         sent = text.encode()
-        self._bytes_left -= len(sent)
+        self.bytes_left -= len(sent)
         self._silent_since = self._clock()
         return sent
 
@@ -98,21 +98,25 @@ async def _follow(subscription: Subscription, limits: _Limits) -> AsyncIterator[
         except Stopped:
             return
         if deliveries:
-            text, ended = _frames(channel, deliveries)
+            text, ended = _frames(channel, deliveries, limits.bytes_left)
             yield limits.count(text)
             if ended:
                 return
         elif limits.is_silent():
+            subscription.move_on()
             yield limits.count(_keep_alive(subscription.cursor))
 
 
-def _frames(channel: Channel, deliveries: Iterable[Delivery]) -> tuple[str, bool]:
-    """The text of these events, and whether the stream ends with them."""
-    texts = []
+def _frames(
+    channel: Channel, deliveries: Iterable[Delivery], most: int | None = None
+) -> tuple[str, bool]:
+    """The text of these events, hardly longer than ``most``, and whether the stream ends there."""
+    texts, length = [], 0
     for event, cursor in deliveries:
         ends = event.is_terminal and isinstance(channel, RunChannel)
         texts.append(_ending(event, cursor) if ends else event.frame(channel.brief, cursor))
-        if ends:
+        length += len(texts[-1])
+        if ends or (most is not None and length >= most):
             return "".join(texts), True
     return "".join(texts), False
 

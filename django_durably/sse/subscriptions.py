@@ -97,6 +97,12 @@ class Subscription:
             waiting = self._take()
         return self._deliver(waiting)
 
+    def move_on(self) -> None:
+        """Count what was of no interest as seen, if nothing waits to be taken."""
+        handed_over = self._relay.handed_over  # before the look at what waits
+        if self._up_to is None and not self._relay.listeners.have_for(self._listener):
+            self.skip(handed_over)
+
     async def _wait(self, timeout: float) -> None:
         try:
             async with asyncio.timeout(timeout):

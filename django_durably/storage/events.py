@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from django.db.models import Max, Min, Q, QuerySet
+from django.db.models import Max, Min, Q, QuerySet, Subquery
 
 from django_durably import clock
 from django_durably.events import EventDraft
@@ -68,8 +68,8 @@ def purge(older_than: timedelta, limit: int = 5000) -> int:
     The newest stays: by it, streams tell a client that missed nothing from one that missed all.
     """
     events = Event.objects.using(database.connection().alias)
-    newest = events.order_by("-pk").values_list("pk", flat=True).first()
-    old = events.filter(created_at__lt=clock.now() - older_than).exclude(pk=newest)
+    newest = events.order_by("-pk").values("pk")[:1]
+    old = events.filter(created_at__lt=clock.now() - older_than).exclude(pk=Subquery(newest))
     old = old.order_by("created_at")
     ids = list(old.values_list("pk", flat=True)[:limit])
     return events.filter(pk__in=ids).delete()[0] if ids else 0

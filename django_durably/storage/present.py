@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Max, OuterRef, Subquery
+from django.db.models import OuterRef, Subquery
 
 from django_durably import models
 from django_durably.events import EventType
@@ -35,11 +35,10 @@ class Present:
 def of_run(run_id: UUID) -> Present | None:
     """The present state of this run; None when it does not exist."""
     alias = database.connection().alias
-    newest = models.Event.objects.using(alias).filter(run_id=OuterRef("pk")).values("run_id")
+    newest = models.Event.objects.using(alias).filter(run_id=OuterRef("pk")).order_by("-pk")
     # One statement, hence one snapshot of the run and of its log.
-    newest = newest.annotate(newest=Max("pk")).values("newest")
-    runs = Run.objects.using(alias).annotate(event_id=Subquery(newest))
-    run = runs.filter(pk=run_id).first()
+    runs = Run.objects.using(alias).annotate(event_id=Subquery(newest.values("pk")[:1]))
+    run: Any = runs.filter(pk=run_id).first()
     if run is None:
         return None
     event_id: int = run.event_id or 0

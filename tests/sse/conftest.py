@@ -5,9 +5,18 @@ from typing import Any
 
 import pytest
 
+from django_durably.sse.relay import close_relay
+from django_durably.wakeups import close_wakeups
 from tests.sse.servers import WebProcess
 
 StartWeb = Callable[..., WebProcess]
+
+
+@pytest.fixture(autouse=True)
+def _no_connections_left() -> Iterator[None]:
+    yield
+    close_relay()
+    close_wakeups()
 
 
 @pytest.fixture

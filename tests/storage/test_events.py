@@ -1,5 +1,6 @@
 """Reading the event log after a cursor, also when transactions commit out of order."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,11 +12,18 @@ from django_durably.models import Event, Run
 from django_durably.storage import events
 from django_durably.storage.cursors import Cursor
 from django_durably.storage.events import Snapshot
+from django_durably.wakeups import close_wakeups
 from tests.sse.authors import Author, late_event, newest_event
 from tests.support.databases import chosen
 from tests.testapp.jobs import echo
 
 out_of_order = pytest.mark.skipif(chosen() == "sqlite", reason="SQLite has one writer at a time")
+
+
+@pytest.fixture(autouse=True)
+def _no_connections_left() -> Iterator[None]:
+    yield
+    close_wakeups()
 
 
 def trigger(**options: Any) -> Run:

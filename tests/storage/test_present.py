@@ -1,15 +1,23 @@
 """The present state of a run, told as the events that a late subscriber needs."""
 
 import uuid
+from collections.abc import Iterator
 
 import pytest
 
 from django_durably.models import Event
 from django_durably.storage import present
 from django_durably.storage.present import Present
+from django_durably.wakeups import close_wakeups
 from tests.sse.authors import Author, newest_event
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _no_connections_left() -> Iterator[None]:
+    yield
+    close_wakeups()
 
 
 def state_of(author: Author) -> Present:
