@@ -75,7 +75,11 @@ ClientRun: TypeAlias = TypedClientRun[Any, Any]
 
 
 class TypedRun(Protocol[TInput_co, TOutput_co]):
-    """A `Run` of a job whose types are known, with its internal fields, for server-side code."""
+    """A `Run` of a job whose types are known, with its internal fields, for server-side code.
+
+    `cast(TypedRun[ImportInput, ImportOutput], run)` says so to a type checker. The types are those
+    of the stored JSON.
+    """
 
     @property
     def id(self) -> UUID: ...

@@ -216,6 +216,12 @@ _LIMIT: Final = _query(
 )
 _OFFSET: Final = _query("offset", "Leave out the first so many.", {**_COUNT, "default": 0})
 _AFTER: Final = _query("after", "Only entries after the one of this id.", {**_COUNT, "default": 0})
+_LAST_EVENT: Final[Json] = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The id of the last event that came: the stream goes on after it.",
+    "schema": _TEXT,
+}
 _STREAM: Final = "text/event-stream"
 
 PATHS: Final[Mapping[str, Json]] = {
@@ -299,6 +305,7 @@ PATHS: Final[Mapping[str, Json]] = {
             "The events of one run, as they happen",
             _TEXT,
             _RUN,
+            _LAST_EVENT,
             errors=(400, 404, 501),
             media_type=_STREAM,
         )
@@ -310,6 +317,7 @@ PATHS: Final[Mapping[str, Json]] = {
             _TEXT,
             _JOB_NAMES,
             _LABEL_FILTERS,
+            _LAST_EVENT,
             errors=(400, 501),
             media_type=_STREAM,
         )
