@@ -7,11 +7,12 @@ import select
 import shlex
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from tests.docs.examples import EXECUTED, Action, Example
@@ -34,17 +35,25 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.site = ""
         self._running: list[subprocess.Popen[bytes]] = []
         self._interpreter: subprocess.Popen[str] | None = None
 
     def follow(self, steps: Sequence[Example | Action]) -> None:
-        """Do all of this, in its order. Fails the test where the page is wrong."""
+        """Do all of this, in its order, and end it. Fails the test where the page is wrong."""
+        with self.at_the_end_of(steps):
+            pass
+
+    @contextmanager
+    def at_the_end_of(self, steps: Sequence[Example | Action]) -> Iterator[None]:
+        """The same, with what the page has started still running inside the block."""
         try:
             for step in steps:
                 if isinstance(step, Action):
                     self.act(step)
                 else:
                     self.take(step)
+            yield
         finally:
             self.close()
 
@@ -108,7 +117,10 @@ class Project:
         return done.stdout
 
     def start(self, command: str) -> None:
-        """Start a worker, in a terminal of its own, and wait until it is there."""
+        """Start a worker or the site, in a terminal of its own, and wait until it is there."""
+        if "runserver" in command:
+            self.site = f"127.0.0.1:{_free_port()}"
+            command = f"{command} --noreload {self.site}"
         with (self.folder / "terminal.log").open("ab") as log:
             process = subprocess.Popen(
                 shlex.split(command),
@@ -128,6 +140,8 @@ class Project:
         assert process.wait(SECONDS) == 0, self._log()
 
     def _is_ready(self, process: subprocess.Popen[bytes]) -> bool:
+        if "runserver" in str(process.args):
+            return _answers(self.site)
         pids = {process.pid, *children(process.pid)}
         return any(pid in pids for (pid,) in self._select("SELECT pid FROM durably_worker"))
 
@@ -186,13 +200,13 @@ class Project:
     # The surroundings
 
     def close(self) -> None:
-        """End what still runs. A worker must end well."""
+        """End what still runs. A worker must end well; Django's server never does."""
         self._leave_interpreter()
         running, self._running = self._running, []
         for process in running:
             process.terminate()
-        codes = [_end(process) for process in running]
-        assert codes == [0] * len(codes), self._log()
+        codes = {str(process.args): _end(process) for process in running}
+        assert not any(code for command, code in codes.items() if "worker" in command), self._log()
 
     def _log(self) -> str:
         return (self.folder / "terminal.log").read_text()
@@ -231,6 +245,18 @@ def _ask(process: subprocess.Popen[str], request: dict[str, str]) -> dict[str, s
     assert line, f"{request['place']}: no answer after {SECONDS} s"
     answer: dict[str, str] = json.loads(line)
     return answer
+
+
+def _free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _answers(site: str) -> bool:
+    host, _, port = site.partition(":")
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
