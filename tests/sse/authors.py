@@ -1,8 +1,8 @@
 """Runs that a test writes itself: each call records events and hints at them, as a worker does."""
 
 import functools
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -136,6 +136,17 @@ def late_event(run: Run, type_: str, payload: str = "{}") -> Iterator[LateEvent]
         yield event
     finally:
         event.close()
+
+
+@asynccontextmanager
+async def late_event_in_thread(
+    run: Run, type_: str, payload: str = "{}"
+) -> AsyncIterator[LateEvent]:
+    event = await in_thread(LateEvent, run, type_, payload)
+    try:
+        yield event
+    finally:
+        await in_thread(event.close)
 
 
 def newest_event() -> int:
