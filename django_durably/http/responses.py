@@ -34,6 +34,8 @@ def make_view(api: DurablyAPI, handlers: Mapping[str, Handler]) -> View:
         except Exception as error:
             return guard.answer_error(error, request)
 
+    # By it, a template tag that shows what this API shows finds the policy.
+    view.__dict__["api"] = api
     return on_its_own(view)
 
 

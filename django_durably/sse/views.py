@@ -60,8 +60,13 @@ def subscribe_runs(api: API) -> View:
 
 
 def _position(request: HttpRequest) -> Cursor | None:
-    """Where a client that comes back wants to go on; None when it does not say, or not clearly."""
-    return Cursor.parse(request.headers.get("Last-Event-ID", ""))
+    """Where a client wants to go on; None when it does not say, or not clearly.
+
+    One that comes back says it in a header. One that goes on from a page that the server rendered
+    cannot set headers, and says it in the query.
+    """
+    text = request.headers.get("Last-Event-ID") or request.GET.get("lastEventId", "")
+    return Cursor.parse(text)
 
 
 def _streaming(open_stream: Callable[[HttpRequest], Stream]) -> View:

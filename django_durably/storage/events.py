@@ -121,10 +121,10 @@ def can_resume(cursor: Cursor) -> bool:
     return known is not None and known[0] - 1 <= cursor.highest <= known[1]
 
 
-def present_cursor() -> Cursor:
+def present_cursor(look_back: int = LOOK_BACK) -> Cursor:
     """The newest visible event, and the ids shortly before it that may become visible yet."""
     events = Event.objects.using(database.connection().alias).order_by("-pk")
-    newest = list(events.values_list("pk", flat=True)[:LOOK_BACK])
+    newest = list(events.values_list("pk", flat=True)[:look_back])
     if not newest:
         return Cursor(0)
     if not commits_out_of_order():
