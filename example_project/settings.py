@@ -64,6 +64,9 @@ ROOT_URLCONF = "example_project.urls"
 ASGI_APPLICATION = "example_project.asgi.application"
 STATIC_URL = "static/"
 STATIC_ROOT = FOLDER / "static"
+# The React page, once `npm run build` has been called in frontend/.
+FRONTEND = Path(__file__).parent / "frontend" / "dist"
+STATICFILES_DIRS = [("frontend", FRONTEND)] if FRONTEND.exists() else []
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "home"

@@ -8,5 +8,6 @@ urlpatterns = [
     path("login/", LoginView.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("admin/", admin.site.urls),
+    path("api/durably/", include("django_durably.urls")),
     *staticfiles_urlpatterns(),
 ]

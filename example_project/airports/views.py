@@ -1,5 +1,6 @@
 """The pages. They change nothing about runs themselves: each calls one verb of django-durably."""
 
+import json
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -8,20 +9,28 @@ from django.contrib.auth.decorators import permission_required
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST
 from django.views.generic import ListView
 
 from django_durably import ConflictError, NotFoundError, Run, ValidationError, get_job
 from example_project.airports.models import Airport
+from example_project.settings import FRONTEND
 
-LATEST = 10
+MANIFEST = FRONTEND / ".vite" / "manifest.json"
 
 
 def home(request: HttpRequest) -> HttpResponse:
-    may_see = request.user.has_perm("durably.view_run")
-    runs = Run.objects.order_by("-created_at")[:LATEST] if may_see else []
-    context = {"airport_count": Airport.objects.count(), "runs": runs}
-    return render(request, "airports/home.html", context)
+    return render(request, "airports/home.html", {"airport_count": Airport.objects.count()})
+
+
+@permission_required("durably.view_run")
+def react_page(request: HttpRequest) -> HttpResponse:
+    """The page that npm has built, if it has; its files are found by the manifest of the build."""
+    context = {"api": reverse("durably:runs").removesuffix("/runs")}
+    if MANIFEST.exists():
+        context |= json.loads(MANIFEST.read_text())["src/main.tsx"]
+    return render(request, "airports/react.html", context)
 
 
 class AirportList(ListView):  # type: ignore[type-arg]
@@ -82,3 +91,14 @@ def retrigger(request: HttpRequest, run_id: UUID) -> HttpResponse:
         messages.error(request, error.message)
         return redirect("run", run_id)
     return redirect("run", run.id)
+
+
+@require_POST
+@permission_required("durably.delete_run", raise_exception=True)
+def delete(request: HttpRequest, run_id: UUID) -> HttpResponse:
+    try:
+        get_object_or_404(Run, pk=run_id).delete()
+    except ConflictError as error:
+        messages.error(request, error.message)
+        return redirect("run", run_id)
+    return redirect("home")
