@@ -30,6 +30,10 @@ logger = logging.getLogger("django_durably")
 REPORT_INTERVAL = 0.05
 _LOCKED_RETRY = 0.02
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+# A batch that breaks so many connections, of a database that answers, is looked at more closely.
+_MOST_BREAKS = 5
+# Seconds after which a commit whose connection broke is sure to be over.
+_COMMIT_IS_OVER = 1.0
 # A body that reports faster than the database stores waits once so many changes are queued.
 _MOST_WAITING = 5000
 
@@ -58,12 +62,15 @@ class Claimer(Protocol):
 
 
 class _Entry:
-    __slots__ = ("change", "resolve", "urgent")
+    """``breaks`` counts the connections that broke while it was committed: each leaves a doubt."""
+
+    __slots__ = ("breaks", "change", "resolve", "urgent")
 
     def __init__(self, change: Change | None, resolve: Resolve | None, urgent: bool) -> None:
         self.change = change
         self.resolve = resolve
         self.urgent = urgent
+        self.breaks = 0
 
 
 class Journal:
@@ -75,6 +82,7 @@ class Journal:
         self._queue: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
         self._deferred: list[_Entry] = []
         self._last_commit = 0.0
+        self._last_break: float | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="durably-journal", daemon=True)
 
@@ -193,39 +201,67 @@ class Journal:
 
     def _write(self, batch: list[_Entry]) -> None:
         entries = _without_stale_progress(batch)
-        changes = [entry.change for entry in entries if entry.change is not None]
+        changes = [entry for entry in entries if entry.change is not None]
         request = self._claimer.request()
         if changes or request:
-            self._commit(entries, changes, request)
+            self._commit(changes, request)
         for entry in batch:
             if entry.change is None and entry.resolve is not None:
                 entry.resolve(None)
 
-    def _commit(
-        self, entries: list[_Entry], changes: list[Change], request: ClaimRequest | None
-    ) -> None:
-        pause = 0.0
+    def _commit(self, entries: list[_Entry], request: ClaimRequest | None) -> None:
+        pause, answers = 0.0, 0
         while True:
             asked_at = time.monotonic()
             try:
-                if pause and self._was_committed(changes):
-                    changes = []
-                committed = batches.commit(changes, request)
+                entries = self._without_stored(entries)
+                answers += 1
+                committed = batches.commit(_changes(entries), request)
                 break
             except Exception as error:
-                if not _is_passing(error):
+                if not _is_passing(error) or answers > _MOST_BREAKS:
                     self._commit_one_by_one(entries, error)
                     return
+                self._note_break(entries)
                 pause = self._wait_for_the_database(error, pause)
         self._announce(committed)
         self._resolve(entries, committed)
         if request is not None:
             self._claimer.accept(committed.claims, asked_at)
 
-    def _was_committed(self, changes: list[Change]) -> bool:
-        """After a broken connection: give up claims that nobody heard of, and look for the rest."""
+    def _note_break(self, entries: Sequence[_Entry]) -> None:
+        self._last_break = time.monotonic()
+        for entry in entries:
+            entry.breaks += 1
+
+    def _without_stored(self, entries: list[_Entry]) -> list[_Entry]:
+        """After a broken connection: resolve what has been committed all the same.
+
+        The commit may still be under way. It holds its rows locked until it is over, so that this
+        is asked again before anything is stored twice.
+        """
+        self._give_up_unknown_claims()
+        doubtful = [entry for entry in entries if entry.breaks]
+        if not doubtful:
+            return entries
+        stored = batches.stored_leases(_changes(doubtful))
+        done = {e for e in doubtful if e.change is not None and e.change.lease in stored}
+        if done:
+            self._claimer.ask()
+            wakeups.get_wakeups().publish(wakeups.EVENTS, wakeups.RUNS)
+        for entry in done:
+            if entry.resolve is not None:
+                entry.resolve(None)
+        return [entry for entry in entries if entry not in done]
+
+    def _give_up_unknown_claims(self) -> None:
+        """Release the runs of a claim that was committed without our hearing of it."""
+        if self._last_break is None:
+            return
+        is_over = time.monotonic() - self._last_break > _COMMIT_IS_OVER
         leases.release_unknown(self._owner, self._claimer.leases())
-        return batches.was_committed(changes)
+        if is_over:
+            self._last_break = None
 
     def _wait_for_the_database(self, error: Exception, pause: float) -> float:
         """Wait a little longer each time; then the batch is tried again."""
@@ -237,16 +273,16 @@ class Journal:
 
     def _commit_one_by_one(self, entries: list[_Entry], error: Exception) -> None:
         """The database refused something in the batch: find it, and commit the others without."""
-        changes = [entry for entry in entries if entry.change is not None]
-        if not changes:
+        if not entries:
             logger.error("The claim failed: %s", error, exc_info=error)
             report_error(error, "claim")
             time.sleep(_FIRST_PAUSE)
             return
-        for entry in changes:
-            assert entry.change is not None
+        for entry in entries:
             try:
-                committed = batches.commit([entry.change])
+                if not self._without_stored([entry]):
+                    continue
+                committed = batches.commit(_changes([entry]))
             except Exception as refusal:
                 self._refuse(entry, refusal)
             else:
@@ -255,7 +291,9 @@ class Journal:
         self.wake()
 
     def _refuse(self, entry: _Entry, refusal: Exception) -> None:
-        if _is_passing(refusal):
+        """What passes is tried again with the next batch, but not what breaks all connections."""
+        if _is_passing(refusal) and entry.breaks < 2 * _MOST_BREAKS:
+            self._note_break([entry])
             self._deferred.append(entry)
             return
         assert entry.change is not None
@@ -285,9 +323,14 @@ class Journal:
                 entry.resolve(_why_lost(lease, committed))
 
 
+def _changes(entries: Sequence[_Entry]) -> list[Change]:
+    return [entry.change for entry in entries if entry.change is not None]
+
+
 def _is_passing(error: Exception) -> bool:
     """True for what is no fault of any change: a broken connection, a lock, a deadlock."""
-    return not connections.is_alive() or database.is_transient(error)
+    is_alive = connections.is_alive()  # which closes a broken one
+    return not is_alive or database.is_disconnect(error) or database.is_transient(error)
 
 
 def report_error(error: Exception, where: str) -> None:

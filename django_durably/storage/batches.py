@@ -93,19 +93,19 @@ def _store_step_by_step(changes: Sequence[Change]) -> tuple[Hold, list[Change], 
     return held, kept, events.record([draft for change in kept for draft in change.events])
 
 
-def was_committed(changes: Sequence[Change]) -> bool:
-    """True when this batch is in the database already.
+def stored_leases(changes: Sequence[Change]) -> set[Lease]:
+    """The leases whose part of this batch is in the database already.
 
-    A connection can break between the commit and its answer. A batch is stored as a whole, so
-    one step or settlement tells of all. A batch of reports alone leaves no such trace: at worst
-    its log lines are there twice.
+    A connection can break between the commit and its answer. What one lease has in a batch is
+    stored as a whole, so one step or settlement tells of all. Reports alone leave no such trace:
+    at worst their log lines are there twice.
     """
-    stored = checkpoints.load([c.lease.run_id for c in changes if c.step is not None])
-    tries = {(run_id, s.name, s.attempt) for run_id, steps in stored.items() for s in steps}
-    if any(c.step and (c.lease.run_id, c.step.name, c.step.attempt) in tries for c in changes):
-        return True
+    tries = checkpoints.tries([c.lease.run_id for c in changes if c.step is not None])
     settled = [c for c in changes if c.settlement is not None]
     status = leases.status_of([c.lease for c in settled])
-    return any(
-        c.settlement is not None and status.get(c.lease) == c.settlement.status for c in settled
-    )
+    return {
+        c.lease
+        for c in changes
+        if (c.step and (c.lease.run_id, c.lease.generation, c.step.name, c.step.attempt) in tries)
+        or (c.settlement and status.get(c.lease) == c.settlement.status)
+    }

@@ -42,6 +42,19 @@ def load(run_ids: Sequence[UUID]) -> dict[UUID, tuple[StepRow, ...]]:
     return {run_id: tuple(tries) for run_id, tries in steps.items()}
 
 
+def tries(run_ids: Sequence[UUID]) -> set[tuple[UUID, int, str, int]]:
+    """The tries that are stored of these runs: run, lease generation, name and attempt."""
+    found: set[tuple[UUID, int, str, int]] = set()
+    for ids in database.chunked(run_ids, database.ROWS_PER_STATEMENT):
+        rows = database.select(
+            "SELECT run_id, lease_generation, name, attempt FROM durably_step "
+            f"WHERE run_id IN ({database.placeholders(len(ids))})",
+            [database.adapt_id(id_) for id_ in ids],
+        )
+        found |= {(database.read_id(run_id), *rest) for run_id, *rest in rows}
+    return found
+
+
 def save(changes: Sequence[Change]) -> None:
     """Store the tries that these changes carry."""
     rows = [_values(change, change.step) for change in changes if change.step is not None]

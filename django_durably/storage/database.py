@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
-from django.db import OperationalError, connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from django_durably.conf import get_settings
@@ -24,6 +24,12 @@ ROWS_PER_STATEMENT = 500
 
 _TRANSIENT_SQLSTATES = {"40001", "40P01"}
 _MYSQL_LOCK_TIMEOUT = 1205
+# The server shuts down, starts, or has no place for one more connection.
+_DISCONNECT_SQLSTATES = {"57P01", "57P02", "57P03", "57P05", "53300"}
+_DISCONNECT_MYSQL_CODES = {
+    *(0, 1040, 1053, 1152, 1158, 1159, 1160, 1161, 1927),
+    *(2002, 2003, 2006, 2013, 2055),
+}
 _TRANSIENT_MYSQL_CODES = {1020, _MYSQL_LOCK_TIMEOUT, 1213}
 
 # Before a statement, on MariaDB alone: it fails at once where it would wait for a lock.
@@ -71,6 +77,22 @@ def is_transient(error: Exception) -> bool:
     if cause is not None and cause.args and cause.args[0] in _TRANSIENT_MYSQL_CODES:
         return True
     return "database is locked" in str(error) or "database table is locked" in str(error)
+
+
+def is_disconnect(error: Exception) -> bool:
+    """True when the connection broke, or could not be made: nobody refused anything.
+
+    The connection itself does not tell: Django may have replaced it when the transaction ended.
+    """
+    cause = error.__cause__
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    if cause is None or connection().vendor == "sqlite":
+        return isinstance(error, InterfaceError)
+    if connection().vendor == "postgresql":
+        sqlstate = getattr(cause, "sqlstate", None)
+        return sqlstate is None or sqlstate[:2] == "08" or sqlstate in _DISCONNECT_SQLSTATES
+    return not cause.args or cause.args[0] in _DISCONNECT_MYSQL_CODES
 
 
 def is_lock_timeout(error: Exception) -> bool:

@@ -106,8 +106,8 @@ _POISON = {
     "postgresql": _CONSTRAINT,
     "mysql": _CONSTRAINT,
     "sqlite": (
-        "CREATE TRIGGER no_poison BEFORE INSERT ON durably_step WHEN NEW.name = 'poison' "
-        "BEGIN SELECT RAISE(ABORT, 'no poison'); END",
+        """CREATE TRIGGER no_poison BEFORE INSERT ON durably_step WHEN NEW.name = 'poison'
+        BEGIN SELECT RAISE(ABORT, 'no poison'); END""",
         "DROP TRIGGER no_poison",
     ),
 }

@@ -460,16 +460,16 @@ class TestWasCommitted:
     @pytest.mark.parametrize("make", [step, completed, failed, handed_back])
     def test_tells_by_a_step_or_a_settlement(self, lease: Lease, make: Any) -> None:
         batch = [progress(lease, 1), make(lease), log(leased(), "other")]
-        assert not batches.was_committed(batch)
+        assert batches.stored_leases(batch) == set()
         batches.commit(batch)
-        assert batches.was_committed(batch)
+        assert batches.stored_leases(batch) == {lease}
 
     def test_says_no_for_nothing(self) -> None:
-        assert not batches.was_committed([])
+        assert batches.stored_leases([]) == set()
 
     def test_another_try_of_the_step_is_not_this_one(self, lease: Lease) -> None:
         settle(step(lease, "s", status="failed", error="boom"))
-        assert not batches.was_committed([step(lease, "s", attempt=2)])
+        assert batches.stored_leases([step(lease, "s", attempt=2)]) == set()
 
 
 def test_lost_leases_keep_their_status_for_each_of_many() -> None:
