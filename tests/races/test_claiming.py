@@ -29,7 +29,6 @@ from tests.storage.making import (
 from tests.support import databases
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.django_db(transaction=True)
 writers_overlap = pytest.mark.skipif(
     databases.chosen() == "sqlite", reason="SQLite has one writer at a time"
 )
@@ -118,7 +117,7 @@ def test_a_settlement_and_a_claim_hand_a_key_over() -> None:
     for _ in range(10):
         holder = leased("a", concurrency_key="c")
         waiting = pending("b", concurrency_key="c")
-        _, early = at_once(lambda lease=holder: settle_in_the_end(lease), partial(claimed_ids, "b"))
+        _, early = at_once(partial(settle_in_the_end, holder), partial(claimed_ids, "b"))
         assert early in ([], [waiting.pk])
         late = claimed_ids("b")
         assert early + late == [waiting.pk]

@@ -24,14 +24,13 @@ from tests.storage.making import (
 )
 from tests.support import databases
 
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(databases.chosen() == "sqlite", reason="SQLite has no locks of rows"),
-]
+pytestmark = pytest.mark.skipif(
+    databases.chosen() == "sqlite", reason="SQLite has no locks of rows"
+)
 
 
 @pytest.fixture(autouse=True)
-def _never_wait(transactional_db: None) -> Iterator[None]:
+def _never_wait(db: None) -> Iterator[None]:
     with impatient():
         yield
 

@@ -124,8 +124,9 @@ def impatient() -> Iterator[None]:
 
 
 _WAITERS = {
-    "postgresql": "SELECT count(*) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND wait_event_type = 'Lock'",
+    "postgresql": "SELECT count(*) FROM pg_locks AS waited JOIN pg_locks AS held USING (pid) "
+    "JOIN pg_database AS d ON d.oid = held.database "
+    "WHERE NOT waited.granted AND held.granted AND d.datname = current_database()",
     "mysql": "SELECT count(*) FROM information_schema.innodb_trx AS t "
     "JOIN information_schema.processlist AS p ON p.id = t.trx_mysql_thread_id "
     "WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()",

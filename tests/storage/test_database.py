@@ -27,7 +27,6 @@ class Refusals:
 LOCKED = OperationalError("database is locked")
 
 
-@pytest.mark.django_db(transaction=True)
 class TestRetrying:
     def test_a_transient_refusal_is_tried_again(self) -> None:
         refusals = Refusals(3, LOCKED)
@@ -46,6 +45,7 @@ class TestRetrying:
             database.retrying(refusals)()
         assert refusals.calls == 1
 
+    @pytest.mark.django_db
     def test_inside_a_transaction_only_its_owner_can_try_again(self) -> None:
         refusals = Refusals(1, LOCKED)
         with pytest.raises(OperationalError), transaction.atomic():
