@@ -7,8 +7,9 @@ are built on first use, so that importing a site's jobs imports and builds nothi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.core.exceptions import ImproperlyConfigured
@@ -138,13 +139,25 @@ def validate(adapter: TypeAdapter[Any], value: Any, what: str) -> Any:
 
 def dump(adapter: TypeAdapter[Any], value: Any, what: str, *, computed: bool) -> str:
     """The strict JSON text of `value`, with the fields that its models compute or without."""
+    to_python = partial(
+        adapter.dump_python, value, by_alias=True, round_trip=not computed, warnings="none"
+    )
     try:
-        data = adapter.dump_python(
-            value, mode="json", by_alias=True, round_trip=not computed, warnings="none"
-        )
+        text = encode(to_python(mode="json"), what)
+        # Pydantic writes Infinity and NaN of a field of any type as null, without a word.
+        if "null" in text and _has_infinity(to_python()):
+            raise ValidationError(f"{what} cannot be stored as JSON: it holds Infinity or NaN")
     except ValueError as error:  # all that pydantic raises, and a value that holds itself
         raise ValidationError(f"{what} cannot be stored as JSON: {error}") from error
-    return encode(data, what)
+    return text
+
+
+def _has_infinity(value: Any) -> bool:
+    if isinstance(value, float):
+        return not isfinite(value)
+    if isinstance(value, Mapping):
+        return any(map(_has_infinity, value.values()))
+    return isinstance(value, list | tuple | set | frozenset) and any(map(_has_infinity, value))
 
 
 def is_plain(value: Any) -> bool:

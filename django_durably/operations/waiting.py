@@ -115,7 +115,10 @@ async def await_result(
 
 
 def _listen(notify: Callable[[], object]) -> wakeups.Listener:
-    return wakeups.get_wakeups().listen(lambda _topic: notify(), [wakeups.EVENTS])
+    def on_hint(topic: str) -> None:
+        notify()
+
+    return wakeups.get_wakeups().listen(on_hint, [wakeups.EVENTS])
 
 
 def _result(run: Run) -> Run:

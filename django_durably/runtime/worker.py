@@ -61,12 +61,12 @@ class Worker:
         self._options = options
         slots = options.concurrency or get_settings().concurrency
         self.id = options.worker_id or make_worker_id()
-        self._jobs = _jobs(options.jobs)
+        self.jobs = _jobs(options.jobs)
         self._active = ActiveRuns(slots)
         self._threads = Threads(slots, "durably-body")
         self._loop = EventLoop(slots)
         self._journal = Journal(self.id, self)
-        self._info = WorkerInfo(self.id, socket.gethostname(), os.getpid(), slots, self._jobs)
+        self._info = WorkerInfo(self.id, socket.gethostname(), os.getpid(), slots, self.jobs)
         self._heartbeat = Heartbeat(self._info, self._active)
         self._maintenance = Maintenance()
         self._left = options.max_runs
@@ -84,7 +84,7 @@ class Worker:
         Returns False when the process must end at once: bodies were still running after the
         shutdown timeout, and their runs were handed back, or the database does not answer.
         """
-        logger.info("Worker %s takes %s", self.id, ", ".join(self._jobs) or "no job")
+        logger.info("Worker %s takes %d jobs", self.id, len(self.jobs))
         self._journal.start()
         self._heartbeat.start()
         self._maintenance.start()
@@ -178,7 +178,7 @@ class Worker:
         if not self._hungry or free < 1 or self._stopping.is_set():
             return None
         self._hungry = False
-        return ClaimRequest(self.id, self._jobs, free)
+        return ClaimRequest(self.id, self.jobs, free)
 
     def accept(self, claims: Claims, asked_at: float) -> None:
         """Start the bodies of these runs."""

@@ -263,3 +263,23 @@ def test_a_job_without_an_input_takes_nothing(value: object) -> None:
 @pytest.mark.parametrize("value", [{"a": 1}, [], 0, "", False])
 def test_a_job_without_an_input_refuses_one(value: object) -> None:
     assert refusal(Nothing("input"), value).startswith("input: this job takes no input, not ")
+
+
+class HoldsAnything(BaseModel):
+    anything: Any = None
+    number: float = 0
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("field", ["anything", "number"])
+def test_infinity_is_refused_and_never_becomes_null(field: str, value: float) -> None:
+    schema = Typed("input", lambda: HoldsAnything, "here")
+    for held in (value, [{"deep": value}]) if field == "anything" else (value,):
+        with pytest.raises(ValidationError, match="input"):
+            schema.dump(HoldsAnything(**{field: held}))
+
+
+def test_null_is_welcome() -> None:
+    schema = Typed("input", lambda: HoldsAnything, "here")
+    text = schema.dump(HoldsAnything(anything=[None, {"a": None}]))
+    assert json.loads(text) == {"anything": [None, {"a": None}], "number": 0}

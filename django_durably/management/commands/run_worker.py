@@ -47,7 +47,14 @@ class Command(BaseCommand):
         elif options["reload"]:
             work_with_reloader(lambda parent: self._worker({**options, "parent": parent}))
         else:
-            work(self._worker(options))
+            worker = self._worker(options)
+            self._greet(worker)
+            work(worker)
+
+    def _greet(self, worker: Worker) -> None:
+        jobs = ", ".join(worker.jobs) or "no job: is there a jobs.py in an installed app?"
+        self.stdout.write(f"Worker {worker.id} takes {jobs}\nCtrl-C stops it.")
+        self.stdout.flush()
 
     def _worker(self, options: dict[str, Any]) -> Worker:
         try:
