@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db import DatabaseError, InterfaceError
 
@@ -13,11 +14,12 @@ from django_durably import signals, wakeups
 from django_durably.conf import get_settings
 from django_durably.models import Run
 from django_durably.runtime import connections
-from django_durably.storage import events, keys, leases, retention, workers
+from django_durably.storage import events, keys, leases, retention, rollups, workers
 
 logger = logging.getLogger("django_durably")
 
 _PURGE_BATCH = 500
+_ROLLUP_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -66,6 +68,15 @@ def forget_dead_workers() -> bool:
     return False
 
 
+def keep_rollups() -> bool:
+    return rollups.keep(timedelta(seconds=_ROLLUP_SECONDS * 0.7))
+
+
+def forget_rollups() -> bool:
+    rollups.forget()
+    return False
+
+
 def duties() -> list[Duty]:
     expiry = min(1.0, get_settings().lease.total_seconds() / 4)
     return [
@@ -74,6 +85,8 @@ def duties() -> list[Duty]:
         Duty("purge events", 30.0, purge_events),
         Duty("purge runs", 60.0, purge_runs),
         Duty("forget dead workers", 60.0, forget_dead_workers),
+        Duty("keep rollups", _ROLLUP_SECONDS, keep_rollups),
+        Duty("forget rollups", 3600.0, forget_rollups),
     ]
 
 
