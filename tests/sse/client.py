@@ -149,6 +149,7 @@ async def open_stream(
         {name.strip().lower(): value.strip() for name, _, value in pairs},
         reader,
         writer,
+        last_id,
     )
 
 
