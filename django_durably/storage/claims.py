@@ -69,7 +69,7 @@ def _claim_unkeyed(request: ClaimRequest) -> Claims | None:
     if taken.keyed or (not taken.runs and taken.candidates == size):
         return None
     drafts = tuple(_leased_event(run) for run in taken.runs)
-    more = len(taken.runs) == request.limit or taken.candidates == size
+    more = len(taken.runs) == request.limit or len(taken.runs) < taken.candidates
     return Claims(_with_checkpoints(taken.runs), more, drafts, tuple(taken.event_ids))
 
 
@@ -92,18 +92,18 @@ def claim_one(run_id: UUID, owner: str) -> Claimed | None:
 def _take(request: ClaimRequest) -> tuple[list[Claimed], bool]:
     """Walk through the queue, page by page, until there are enough runs or no candidates."""
     taken: list[Claimed] = []
-    collided = False
+    passed_over = False
     size = request.limit * _READ_AHEAD
     for page, is_last in _pages(request.jobs, size):
         for candidates in database.chunked(_with_open_keys(page), size):
-            rows = _lock(candidates, request.limit - len(taken))
-            leased = _lease(rows, request.owner)
-            collided = collided or len(leased) < len(rows)
+            wanted = min(request.limit - len(taken), len(candidates))
+            leased = _lease(_lock(candidates, wanted), request.owner)
+            passed_over = passed_over or len(leased) < wanted
             taken += leased
             if len(taken) >= request.limit:
                 return taken, True
         if is_last:
-            return taken, collided
+            return taken, passed_over
     return taken, True
 
 
@@ -162,9 +162,10 @@ def _lock(candidates: Sequence[_Candidate], limit: int) -> list[tuple[Any, ...]]
     if not candidates:
         return []
     return database.select(
-        "SELECT id, job_name, input, labels, lease_generation, concurrency_key FROM durably_run "
+        "SELECT id, job_name, input, labels, lease_generation, concurrency_key "
+        f"FROM durably_run {database.using_index('PRIMARY')}"
         f"WHERE id IN ({database.placeholders(len(candidates))}) AND {database.claimable()} "
-        f"ORDER BY created_at, id LIMIT %s{database.skip_locked()}",
+        f"ORDER BY id LIMIT %s{database.skip_locked()}",
         [*(c.id for c in candidates), limit],
     )
 

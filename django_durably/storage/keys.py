@@ -56,14 +56,14 @@ def block(waiting: Sequence[tuple[Any, str]], holders: dict[str, Any]) -> None:
     it away. A holder that is locked at this moment leaves its waiters unmarked until next time.
     """
     rows = database.select(
-        "SELECT leased_key FROM durably_run "
+        f"SELECT leased_key FROM durably_run {database.using_index('PRIMARY')}"
         f"WHERE id IN ({database.placeholders(len(holders))}) AND status = 'leased'"
         + database.skip_locked(),
         list(holders.values()),
     )
     sure = {key for (key,) in rows}
-    ids = [id_ for id_, key in waiting if key in sure]
-    for chunk in database.chunked(_lockable(ids), database.ROWS_PER_STATEMENT):
+    ids = _lock([id_ for id_, key in waiting if key in sure], database.claimable())
+    for chunk in database.chunked(ids, database.ROWS_PER_STATEMENT):
         database.execute(
             "UPDATE durably_run SET blocked = true "
             f"WHERE id IN ({database.placeholders(len(chunk))})",
@@ -71,25 +71,18 @@ def block(waiting: Sequence[tuple[Any, str]], holders: dict[str, Any]) -> None:
         )
 
 
-def _lockable(ids: Sequence[Any]) -> list[Any]:
-    if not ids:
-        return []
-    rows = database.select(
-        "SELECT id FROM durably_run "
-        f"WHERE id IN ({database.placeholders(len(ids))}) AND {database.claimable()}"
-        + database.skip_locked(),
-        ids,
-    )
-    return [id_ for (id_,) in rows]
-
-
 def unblock(freed: Iterable[str]) -> int:
     """Let the runs that these keys blocked be claimed again; how many there were."""
     keys = sorted(set(freed))
     if not keys:
         return 0
-    condition = f"concurrency_key IN ({database.placeholders(len(keys))})"
-    return _clear_marks(condition, keys)
+    rows = database.select(
+        f"SELECT id FROM durably_run {database.using_index('durably_run_blocked')}"
+        f"WHERE {_blocked()} AND concurrency_key IN ({database.placeholders(len(keys))})"
+        + database.skip_locked(),
+        keys,
+    )
+    return _clear_marks([id_ for (id_,) in rows])
 
 
 @database.retrying
@@ -100,26 +93,39 @@ def unblock_all_free() -> int:
     in ways of its own.
     """
     with database.atomic():
-        return _clear_marks(
-            "NOT EXISTS (SELECT 1 FROM durably_run AS holder "
-            "WHERE holder.leased_key = durably_run.concurrency_key)",
-            [],
+        rows = database.select(
+            f"SELECT id FROM durably_run WHERE {_blocked()} AND NOT EXISTS (SELECT 1 "
+            "FROM durably_run AS holder WHERE holder.leased_key = durably_run.concurrency_key)"
         )
+        return _clear_marks(_lock([id_ for (id_,) in rows], _blocked()))
 
 
-def _clear_marks(condition: str, parameters: Sequence[Any]) -> int:
+def _blocked() -> str:
+    is_blocked = "blocked = 1" if database.connection().vendor == "mysql" else "blocked"
+    return f"status = 'pending' AND {is_blocked}"
+
+
+def _lock(ids: Sequence[Any], condition: str) -> list[Any]:
+    """Those of the runs that meet the condition and that nobody else has locked, now locked."""
+    locked: list[Any] = []
+    for chunk in database.chunked(ids, database.ROWS_PER_STATEMENT):
+        rows = database.select(
+            f"SELECT id FROM durably_run {database.using_index('PRIMARY')}"
+            f"WHERE id IN ({database.placeholders(len(chunk))}) AND {condition}"
+            + database.skip_locked(),
+            chunk,
+        )
+        locked += [id_ for (id_,) in rows]
+    return locked
+
+
+def _clear_marks(ids: Sequence[Any]) -> int:
     # From now on these runs wait for a worker, which is what `updated_at` tells of a pending run.
     now = database.adapt_time(clock.now())
-    is_blocked = "blocked = 1" if database.connection().vendor == "mysql" else "blocked"
-    rows = database.select(
-        f"SELECT id FROM durably_run WHERE status = 'pending' AND {is_blocked} AND {condition}"
-        + database.skip_locked(),
-        parameters,
-    )
-    for chunk in database.chunked([id_ for (id_,) in rows], database.ROWS_PER_STATEMENT):
+    for chunk in database.chunked(ids, database.ROWS_PER_STATEMENT):
         database.execute(
             "UPDATE durably_run SET blocked = false, updated_at = %s "
             f"WHERE id IN ({database.placeholders(len(chunk))})",
             [now, *chunk],
         )
-    return len(rows)
+    return len(ids)

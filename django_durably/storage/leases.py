@@ -49,7 +49,7 @@ def _read(leases: Sequence[Lease], condition: str) -> dict[UUID, tuple[str, int]
     if not leases:
         return {}
     rows = database.select(
-        "SELECT id, status, lease_generation FROM durably_run "
+        f"SELECT id, status, lease_generation FROM durably_run {database.using_index('PRIMARY')}"
         f"WHERE id IN ({database.placeholders(len(leases))}) {condition}",
         [database.adapt_id(lease.run_id) for lease in leases],
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from django_durably.models import Run
-from django_durably.storage import batches, keys, leases
+from django_durably.storage import batches, claims, keys, leases
 from django_durably.storage.changes import ClaimRequest
 from tests.races.threads import impatient, rows_held_elsewhere
 from tests.storage.making import (
@@ -62,7 +62,8 @@ def test_a_claim_takes_the_next() -> None:
     with rows_held_elsewhere(locked.pk):
         assert claimed_ids("a", limit=1) == [free.pk]
         assert claimed_ids("a", limit=1) == [last.pk]
-        assert claimed_ids("a") == []
+        nothing = claims.claim(ClaimRequest("w1", ("a",), 5))
+        assert (nothing.runs, nothing.more) == ((), True), "a draining worker must not leave"
     assert claimed_ids("a") == [locked.pk]
 
 
