@@ -9,6 +9,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 
+from django_durably import signals
 from django_durably.decorators import Job
 from django_durably.exceptions import ConflictError
 from django_durably.jobs import registry
@@ -30,15 +31,22 @@ def run_until_idle(jobs: Sequence[str] = (), max_runs: int = 10_000) -> int:
     has expired. Raises RuntimeError after ``max_runs``, when jobs trigger each other for ever.
     """
     names = tuple(registry.get(name).name for name in jobs) or tuple(registry.names())
-    leases.release_expired()
+    expired = leases.release_expired()
+    signals.send_recorded(expired.drafts, expired.event_ids)
     done = 0
-    while taken := claims.claim(ClaimRequest(WORKER_ID, names, 1)).runs:
+    while runs := _claim(names):
         if done >= max_runs:
             raise RuntimeError(f"More than {max_runs} runs were executed, and there are more")
-        for run in taken:
+        for run in runs:
             _execute(run)
             done += 1
     return done
+
+
+def _claim(names: Sequence[str]) -> Sequence[Claimed]:
+    taken = claims.claim(ClaimRequest(WORKER_ID, tuple(names), 1))
+    signals.send_recorded(taken.drafts, taken.event_ids)
+    return taken.runs
 
 
 arun_until_idle = sync_to_async(run_until_idle, thread_sensitive=True)

@@ -49,7 +49,7 @@ class ActiveRuns:
         Only the first may settle the run: at shutdown a body may end just when it is given up.
         """
         with self._changed:
-            if lease in self._ended:
+            if lease in self._ended or lease not in self._executions:
                 return False
             self._ended.add(lease)
             self._busy -= 1

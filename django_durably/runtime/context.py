@@ -5,10 +5,17 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, Protocol, TypeVar
 from uuid import UUID
 
-from django_durably.exceptions import CancelledError, RunInterrupted, ValidationError
+from django_durably.exceptions import (
+    CancelledError,
+    LeaseLostError,
+    RunInterrupted,
+    ValidationError,
+)
 from django_durably.runtime.checkpointing import Begun, Replayed, Steps, current_step
 from django_durably.runtime.interruption import LEASE_LOST, SHUTDOWN, Signal
 from django_durably.storage.changes import Change, Claimed
+
+_ABORTS = (CancelledError, LeaseLostError)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -69,10 +76,12 @@ class BaseContext:
 
     def is_aborted(self) -> bool:
         """True when the run was cancelled or its lease lost: the body should end."""
-        return self._signal.aborted
+        return self._signal.aborted or isinstance(self.interruption, _ABORTS)
 
     def raise_if_aborted(self) -> None:
         """Raise CancelledError or LeaseLostError when the run was cancelled or its lease lost."""
+        if self.interruption is not None:
+            raise self.interruption
         if self._signal.aborted:
             self._interrupt(self._signal.error())
 
@@ -96,8 +105,6 @@ class BaseContext:
 
     def _check(self) -> None:
         """Raise what ended this execution already, or ends it now."""
-        if self.interruption is not None:
-            raise self.interruption
         if time.monotonic() > self.lease_deadline:
             self._signal.raise_(LEASE_LOST)
         self.raise_if_aborted()

@@ -4,7 +4,7 @@ import random
 from collections import Counter
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models.expressions import RawSQL
 
 from django_durably import clock, get_job
@@ -46,16 +46,7 @@ def test_broken_connections_cost_retries_and_no_runs(
     worker = start_worker(settings=PATIENT).wait_until_ready()
     broken = 0
     while Run.objects.active().exists():
-        wanted = min(
-            len(notebook.notes("began")) + random.randint(1, RUNS * STEPS // 10), RUNS * STEPS
-        )
-        eventually(
-            lambda wanted=wanted: (
-                len(notebook.notes("began")) >= wanted or not Run.objects.active().exists()
-            ),
-            30,
-            "the worker did not come back",
-        )
+        _wait_for_some_steps(notebook)
         broken += _break_connections()
     assert broken > 5
 
@@ -70,6 +61,16 @@ def test_broken_connections_cost_retries_and_no_runs(
     assert worker.wait() == 0
 
 
+def _wait_for_some_steps(notebook: Notebook) -> None:
+    """Until a random number of further steps has begun, or all is done."""
+    wanted = len(notebook.notes("began")) + random.randint(1, RUNS * STEPS // 10)
+
+    def enough() -> bool:
+        return len(notebook.notes("began")) >= wanted or not Run.objects.active().exists()
+
+    eventually(enough, 30, "the worker did not come back")
+
+
 def _break_connections() -> int:
     find, kill = _CONNECTIONS[connection.vendor]
     with connection.cursor() as cursor:
@@ -82,7 +83,7 @@ def _break(number: int, kill: str) -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute(kill, [number])
-    except connection.Database.OperationalError:  # it is gone already
+    except OperationalError:  # it is gone already
         return False
     return True
 

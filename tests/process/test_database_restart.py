@@ -61,16 +61,19 @@ def test_a_restart_costs_retries_and_no_runs(
     worker = WorkerProcess(log=tmp_path / "log", settings=PATIENT, environment=environment)
     try:
         for share, mode in ((0.2, "fast"), (0.5, "immediate")):
-            wanted = RUNS * STEPS * share
-            eventually(lambda wanted=wanted: len(notebook.notes("ended")) > wanted, 40, worker.log)
+            _wait_for_steps(notebook, round(RUNS * STEPS * share))
             server.restart(mode)
-        eventually(lambda: len(notebook.notes("ended")) >= RUNS * STEPS, 40, worker.log)
+        _wait_for_steps(notebook, RUNS * STEPS)
         eventually(lambda: _runs(server) == [("completed", 1, 0)] * RUNS, 20, worker.log)
         assert set(Counter(notebook.details("began")).values()) == {RUNS}
         worker.terminate()
         assert worker.wait() == 0
     finally:
         worker.clean_up()
+
+
+def _wait_for_steps(notebook: Notebook, count: int) -> None:
+    eventually(lambda: len(notebook.notes("ended")) >= count, 40, "the worker did not come back")
 
 
 def _python(environment: dict[str, str], *arguments: str) -> None:

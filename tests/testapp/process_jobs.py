@@ -36,7 +36,7 @@ def import_in_steps(step: StepContext, input: Import) -> int:
         batch = rows[start : start + input.batch_size]
         step.run(name, partial(_save, input.notebook, name, step.attempt, batch))
         step.progress(start + len(batch), len(rows))
-        step.log.info(f"saved {name}")
+        step.log.info("saved", {"step": name})  # noqa: PLE1205  no logger
     return len(rows)
 
 
