@@ -1,6 +1,6 @@
 """A run: one request to execute a job, and all that is known of it."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django_durably import clock, fields
 
 if TYPE_CHECKING:
+    from django_durably import events as facts
     from django_durably.models.log import LogEntry
 
 
@@ -250,6 +251,28 @@ class Run(models.Model):
         from django_durably.operations import waiting
 
         return await waiting.await_result(self, timeout, on_progress, on_log)
+
+    def events(
+        self, after: int | None = None, timeout: float | None = None
+    ) -> "Iterator[facts.Event]":
+        """Follow this run live, from any process, until its terminal event.
+
+        The present state comes first: ``run:leased`` and the last progress while it executes, the
+        terminal event when it has ended. ``after`` is the ``sequence`` of the last event known:
+        what came later is sent instead, as far as the log still has it (``EVENT_RETENTION``).
+        Raises WaitTimeout after ``timeout`` seconds, NotFoundError when the run is gone.
+        """
+        from django_durably.operations import following
+
+        return following.events(self, after, timeout)
+
+    def aevents(
+        self, after: int | None = None, timeout: float | None = None
+    ) -> "AsyncIterator[facts.Event]":
+        """The async twin of ``events``: ``async for event in run.aevents()``."""
+        from django_durably.operations import following
+
+        return following.aevents(self, after, timeout)
 
 
 class RunLabel(models.Model):

@@ -8,7 +8,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from asgiref.sync import sync_to_async
 
@@ -50,7 +50,7 @@ class _Watch:
         return run
 
 
-class _Clock:
+class Clock:
     """A deadline, and how long to pause before the next look."""
 
     def __init__(self, timeout: float | None) -> None:
@@ -76,16 +76,10 @@ def wait(
     on_log: OnLog | None = None,
 ) -> Run:
     """See ``Run.wait``."""
-    watch, clock = _Watch(run, on_progress, on_log), _Clock(timeout)
-    hint = threading.Event()
-    listener = _listen(hint.set)
-    try:
+    watch, clock = _Watch(run, on_progress, on_log), Clock(timeout)
+    with Hints() as hints:
         while (now := watch.look()).is_active:
-            if hint.wait(clock.pause(now)):
-                clock.hurry()
-            hint.clear()
-    finally:
-        listener.close()
+            hints.wait(clock, now)
     return _result(now)
 
 
@@ -96,22 +90,52 @@ async def await_result(
     on_log: OnLog | None = None,
 ) -> Run:
     """See ``Run.await_result``."""
-    watch, clock = _Watch(run, on_progress, on_log), _Clock(timeout)
+    watch, clock = _Watch(run, on_progress, on_log), Clock(timeout)
     look = sync_to_async(watch.look, thread_sensitive=True)
-    loop, hint = asyncio.get_running_loop(), asyncio.Event()
-    listener = _listen(lambda: loop.call_soon_threadsafe(hint.set))
-    try:
+    async with AsyncHints() as hints:
         while (now := await look()).is_active:
-            try:
-                await asyncio.wait_for(hint.wait(), clock.pause(now))
-                clock.hurry()
-            except TimeoutError:
-                pass
-            hint.clear()
-    finally:
-        # Closing joins a thread, which is not for an event loop to wait for.
-        await asyncio.to_thread(listener.close)
+            await hints.wait(clock, now)
     return _result(now)
+
+
+class Hints:
+    """Hints that events were recorded: ``with Hints() as hints``."""
+
+    def __enter__(self) -> Self:
+        self._heard = threading.Event()
+        self._listener = _listen(self._heard.set)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._listener.close()
+
+    def wait(self, clock: Clock, run: Run) -> None:
+        """Wait for a hint, or until it is time to look anyway. Raises WaitTimeout."""
+        if self._heard.wait(clock.pause(run)):
+            clock.hurry()
+        self._heard.clear()
+
+
+class AsyncHints:
+    """The same on an event loop."""
+
+    async def __aenter__(self) -> Self:
+        loop, self._heard = asyncio.get_running_loop(), asyncio.Event()
+        self._listener = _listen(lambda: loop.call_soon_threadsafe(self._heard.set))
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        # Closing joins a thread, which is not for an event loop to wait for.
+        await asyncio.to_thread(self._listener.close)
+
+    async def wait(self, clock: Clock, run: Run) -> None:
+        try:
+            async with asyncio.timeout(clock.pause(run)):
+                await self._heard.wait()
+            clock.hurry()
+        except TimeoutError:
+            pass
+        self._heard.clear()
 
 
 def _listen(notify: Callable[[], object]) -> wakeups.Listener:

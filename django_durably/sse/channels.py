@@ -1,15 +1,12 @@
 """Channels: which events a listener wants. Listeners with equal channels share one."""
 
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django_durably.events import EventType
 from django_durably.sse.envelopes import Envelope
+from django_durably.storage.events import ONLY_IN_LISTS
 from django_durably.storage.queries import RunFilter
-
-ONLY_IN_LISTS: Final = frozenset({EventType.RUN_TRIGGER, EventType.RUN_COALESCED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Max, Min, Q, QuerySet, Subquery
 
 from django_durably import clock
-from django_durably.events import EventDraft
+from django_durably.events import EventDraft, EventType
 from django_durably.models import Event
 from django_durably.storage import database
 from django_durably.storage.cursors import Cursor
@@ -18,6 +18,8 @@ from django_durably.storage.cursors import Cursor
 _COLUMNS = ("run_id", "job_name", "type", "payload", "labels", "created_at")
 _RECORDED = ("pk", *_COLUMNS)
 
+ONLY_IN_LISTS: Final = frozenset({EventType.RUN_TRIGGER, EventType.RUN_COALESCED})
+"""What is told to those who follow many runs, but not to those who follow one."""
 LOOK_BACK: Final = 10_000
 """How many events a new reader looks through for ids that are still missing."""
 MOST_AWAITED: Final = 1000
