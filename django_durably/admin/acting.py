@@ -175,7 +175,7 @@ def _words(action: Action, result: Run | None) -> str:
 def record(request: HttpRequest, run_id: UUID, name: str, flag: int, message: str) -> None:
     """Write into the admin's history who did what to which run."""
     LogEntry.objects.create(
-        user_id=request.user.pk,
+        user_id=request.user.pk or 0,
         content_type=ContentType.objects.get_for_model(Run),
         object_id=str(run_id),
         object_repr=name[:200],

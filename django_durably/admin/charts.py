@@ -82,13 +82,6 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Line:
-    points: str
-    kind: str
-    label: str
-
-
-@dataclass(frozen=True)
 class Chart:
     """A drawing, the numbers of its axes, and the same as a table."""
 
@@ -97,7 +90,7 @@ class Chart:
     summary: str
     top: str
     bars: list[Bar] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
+    bottom: str = ""
     header: Sequence[Any] = ()
     table: list[tuple[str, ...]] = field(default_factory=list)
     is_empty: bool = False
@@ -149,55 +142,73 @@ _KINDS: Final = {"completed": _("completed"), "failed": _("failed"), "cancelled"
 
 
 def percentiles(name: str, title: Any, found: Sequence[Span], part: str) -> Chart:
-    """Two lines, p50 and p95, of one of the histograms: `durations` or `waits`."""
-    shares = (("p50", 0.5), ("p95", 0.95))
-    values = {
-        label: [histograms.percentile(getattr(span, part), share) for span in found]
-        for label, share in shares
-    }
-    whole = histograms.merge(getattr(span, part) for span in found)
-    top = nice(max((v for line in values.values() for v in line if v is not None), default=0))
-    overall = [
-        f"{label} {in_words(histograms.percentile(whole, share))}" for label, share in shares
-    ]
+    """For each bar the range from p50 to p95 of a histogram (`durations` or `waits`), on a
+    logarithmic scale: milliseconds and hours have room beside each other."""
+    pairs = [_pair(getattr(span, part)) for span in found]
+    known = [pair for pair in pairs if pair is not None]
+    scale = _Decades.around(known)
+    whole = _pair(histograms.merge(getattr(span, part) for span in found))
     return Chart(
         name=name,
         title=title,
-        summary=", ".join(overall),
-        top=in_words(top),
-        lines=[
-            Line(points, label, label)
-            for label, line in values.items()
-            for points in _polylines(line, top)
+        summary="" if whole is None else f"p50 {in_words(whole[0])}, p95 {in_words(whole[1])}",
+        top=in_words(scale.high),
+        bottom=in_words(scale.low),
+        bars=[
+            bar
+            for at, pair in enumerate(pairs)
+            if pair is not None
+            for bar in scale.bars(at, len(pairs), pair, _when(found[at].start))
         ],
         header=(_("Time"), "p50", "p95"),
         table=[
-            (_when(span.start), in_words(values["p50"][at]), in_words(values["p95"][at]))
-            for at, span in enumerate(found)
-            if values["p50"][at] is not None
+            (_when(span.start), in_words(pair[0]), in_words(pair[1]))
+            for span, pair in zip(found, pairs, strict=True)
+            if pair is not None
         ],
-        is_empty=not whole,
+        is_empty=whole is None,
         from_=_when(found[0].start),
     )
 
 
-def _polylines(values: Sequence[float | None], top: float) -> list[str]:
-    """The points of each stretch without a hole; a lone value becomes a short line."""
-    stretches: list[list[tuple[float, float]]] = [[]]
-    step = 100 / len(values)
-    for at, value in enumerate(values):
-        if value is None:
-            stretches.append([])
-        else:
-            stretches[-1].append(((at + 0.41) * step, 100 - value / top * 98))
-    drawn = [
-        [(part[0][0] - step * 0.4, part[0][1]), (part[0][0] + step * 0.4, part[0][1])]
-        if len(part) == 1
-        else part
-        for part in stretches
-        if part
-    ]
-    return [" ".join(f"{x:.2f},{y:.2f}" for x, y in part) for part in drawn]
+_Pair = tuple[float, float]
+
+
+def _pair(histogram: histograms.Histogram) -> _Pair | None:
+    """p50 and p95."""
+    middle = histograms.percentile(histogram, 0.5)
+    high = histograms.percentile(histogram, 0.95)
+    return None if middle is None or high is None else (middle, high)
+
+
+@dataclass(frozen=True)
+class _Decades:
+    """A logarithmic scale between two powers of ten, in seconds."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, pairs: Sequence[_Pair]) -> _Decades:
+        low = min((pair[0] for pair in pairs), default=0.01)
+        high = max((pair[1] for pair in pairs), default=1.0)
+        first = floor(log10(max(low, 0.001)))
+        return cls(10.0**first, 10.0 ** max(ceil(log10(max(high, 0.001))), first + 1))
+
+    def height(self, value: float) -> float:
+        share = log10(max(value, self.low) / self.low) / log10(self.high / self.low)
+        return min(share, 1.0) * 100
+
+    def bars(self, at: int, count: int, pair: _Pair, when: str) -> list[Bar]:
+        width = 100 / count
+        middle, top = self.height(pair[0]), self.height(pair[1])
+        title = f"{when}: p50 {in_words(pair[0])}, p95 {in_words(pair[1])}"
+        x, size = f"{at * width:.3f}", f"{width * 0.82:.3f}"
+        span = max(top - middle, 1)
+        return [
+            Bar(x, f"{100 - middle - span:.2f}", size, f"{span:.2f}", "range", title),
+            Bar(x, f"{100 - middle - 1.2:.2f}", size, "2.4", "middle", title),
+        ]
 
 
 def nice(value: float) -> float:

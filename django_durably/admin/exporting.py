@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from uuid import UUID
 
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 
 from django_durably import projections
 from django_durably.models import Run, RunQuerySet
@@ -33,16 +33,14 @@ def respond(runs: RunQuerySet, ids: list[UUID], kind: str) -> HttpResponse:
     if kind == "json":
         rows = [projections.client_run(run) for run in found]
         text = json.dumps(rows, indent=2, ensure_ascii=False)
-        return _download(HttpResponse(text, content_type="application/json"), "runs.json")
-    return _download(
-        StreamingHttpResponse(_lines(found), content_type="text/csv; charset=utf-8"), "runs.csv"
-    )
+        return HttpResponse(text, content_type="application/json", headers=_headers("runs.json"))
+    kind_of_text = "text/csv; charset=utf-8"
+    return HttpResponse(_lines(found), content_type=kind_of_text, headers=_headers("runs.csv"))
 
 
-def _download(response: Any, name: str) -> Any:
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["Cache-Control"] = "no-store"
-    return response
+def _headers(name: str) -> dict[str, str]:
+    disposition = f'attachment; filename="{name}"'
+    return {"Content-Disposition": disposition, "Cache-Control": "no-store"}
 
 
 def _lines(runs: list[Run]) -> Iterator[str]:

@@ -63,7 +63,7 @@ class FilterForm(forms.Form):
     )
 
     def __init__(self, data: QueryDict) -> None:
-        super().__init__(data, auto_id="durably-%s", use_required_attribute=False)
+        super().__init__(data, auto_id="durably-%s", use_required_attribute=False, label_suffix="")
         jobs = sorted({*registry.names(), *distinct.job_names()})
         alive = Worker.objects.using(database.connection().alias).values_list("pk", flat=True)
         self._choose("job", _("All jobs"), jobs)
@@ -174,7 +174,7 @@ class Listing:
     def pairs(self, *without: str) -> list[tuple[str, str]]:
         """The filters as parameters, without cursors."""
         left_out = {"before", "after", *without}
-        return [(k, v) for k, v in self.data.items() if v and k not in left_out]
+        return [(k, str(v)) for k, v in self.data.items() if v and k not in left_out]
 
     def link(self, **changes: str) -> str:
         """The address of this list with other filters, from its first page."""

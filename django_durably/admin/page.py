@@ -20,7 +20,7 @@ from django_durably.models.log import LogLevel
 from django_durably.operations.why import why
 from django_durably.storage import database
 
-STEPS: Final = 200
+STEPS: Final = 100
 LOGS: Final = 200
 EVENTS: Final = 50
 RELATED: Final = 10
@@ -32,15 +32,15 @@ _NOT_SHOWN: Final = ("input", "output", "error", "error_traceback")
 
 def context_of(run: Run, query: QueryDict) -> dict[str, Any]:
     """The template's context for this run."""
-    steps, more_steps = _steps(run, query.get("steps_from", ""))
+    steps, earlier_steps = _steps(run, query.get("steps_before", ""))
     running = _running_step(run) if run.status == "leased" else None
     return {
         "run": run,
         "reasons": why(run) if run.is_active else [],
         "failed_step": _failed_step(run),
-        "timeline": timeline.draw(run, steps, running),
+        "timeline": timeline.draw(run, steps, running, in_part=_is_part(query, earlier_steps)),
         "steps": steps,
-        "more_steps": more_steps,
+        "earlier_steps": earlier_steps,
         "job_is_known": run.job_name in registry.names(),
         "description": _description(run.job_name),
         "is_large": _is_large(run),
@@ -50,17 +50,23 @@ def context_of(run: Run, query: QueryDict) -> dict[str, Any]:
     }
 
 
-def _steps(run: Run, start: str) -> tuple[list[Step], int | None]:
-    """A page of tries, with the beginning of each output as `preview`; and the next index."""
+def _is_part(query: QueryDict, earlier_steps: int | None) -> bool:
+    return earlier_steps is not None or bool(query.get("steps_before"))
+
+
+def _steps(run: Run, end: str) -> tuple[list[Any], int | None]:
+    """The last tries (before the index `end`), with the beginning of each output as `preview`; and
+    the index before which there are more."""
     found = Step.objects.using(database.connection().alias).filter(run=run)
-    if start.isdigit():
-        found = found.filter(index__gte=int(start[:9]))
+    if end.isdigit():
+        found = found.filter(index__lt=int(end[:9]))
     text = Substr(Cast("output", TextField()), 1, PREVIEW + 1)
-    found = found.defer("output").annotate(output_text=text).order_by("index", "attempt")
-    page = list(found[: STEPS + 1])
-    for step in page:
+    light = found.defer("output").annotate(output_text=text).order_by("-index", "-attempt")
+    page = list(light[: STEPS + 1])
+    shown = page[:STEPS][::-1]
+    for step in shown:
         _preview(step)
-    return page[:STEPS], page[STEPS].index if len(page) > STEPS else None
+    return shown, shown[0].index if len(page) > STEPS else None
 
 
 def _preview(step: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
@@ -88,7 +88,7 @@ class RunAdmin(ModelAdmin):
     def render(
         self, request: HttpRequest, template: str, context: dict[str, Any]
     ) -> TemplateResponse:
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -125,7 +125,8 @@ class RunAdmin(ModelAdmin):
             raise PermissionDenied
         run = self.get_object(request, object_id)
         if run is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            messages.warning(request, _("This run does not exist, or no longer."))
+            return redirect(self.url("changelist"))
         context = {"title": run.job_name, **page.context_of(run, request.GET)}
         return self.render(request, "run.html", {**context, **(extra_context or {})})
 

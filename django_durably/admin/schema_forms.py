@@ -55,8 +55,8 @@ class SchemaForm(forms.Form):
     What pydantic says about it afterwards is put beside the fields by `show_errors`.
     """
 
-    def __init__(self, schema: Mapping[str, Any], *args: Any, **options: Any) -> None:
-        super().__init__(*args, prefix=PREFIX, use_required_attribute=False, **options)
+    def __init__(self, schema: Mapping[str, Any], data: Any = None) -> None:
+        super().__init__(data, prefix=PREFIX, use_required_attribute=False)
         self._definitions = schema.get("$defs", {})
         schema = self._resolved(schema)
         self._properties = properties(schema)
@@ -158,7 +158,8 @@ def _make(kind: Mapping[str, Any]) -> forms.Field:
         return _choice(kind["enum"])
     if kind.get("anyOf") or kind.get("oneOf") or not isinstance(kind.get("type"), str):
         return JSONText()
-    return _TYPES.get(kind["type"], lambda kind: JSONText())(kind)
+    make = _TYPES.get(kind["type"])
+    return JSONText() if make is None else make(kind)
 
 
 def _choice(options: list[Any]) -> forms.Field:

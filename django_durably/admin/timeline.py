@@ -42,7 +42,7 @@ class Timeline:
 
     bars: list[Bar]
     total: float
-    between: float
+    between: float | None
     marks: list[tuple[str, float]] = field(default_factory=list)
 
 
@@ -63,18 +63,32 @@ class _Scale:
         return Bar(name, kind, seconds, left, min(shown, 100 - left), step)
 
 
-def draw(run: Run, steps: Sequence[Step], running: dict[str, Any] | None = None) -> Timeline:
-    """The timeline of these tries of steps; `running` is the step in progress, if one is."""
+def draw(
+    run: Run,
+    steps: Sequence[Step],
+    running: dict[str, Any] | None = None,
+    *,
+    in_part: bool = False,
+) -> Timeline:
+    """The timeline of these tries of steps; `running` is the step in progress, if one is.
+
+    `in_part`: these are not all, and time begins and ends with them.
+    """
     end = run.completed_at or clock.now()
-    scale = _Scale(_beginning(run, end), end)
-    bars = [scale.bar(_("waiting"), "waiting", run.created_at, run.started_at or end)]
+    if in_part and steps:
+        first, last = steps[0].started_at, steps[-1].completed_at or end
+        scale, bars = _Scale(first, max(first, end if running else last)), []
+    else:
+        scale = _Scale(_beginning(run, end), end)
+        bars = [scale.bar(_("waiting"), "waiting", run.created_at, run.started_at or end)]
     bars += [
         scale.bar(step.name, step.status, step.started_at, step.completed_at or end, step)
         for step in sorted(steps, key=lambda step: (step.started_at, step.pk))
     ]
     if running:
         bars.append(scale.bar(running["name"], "leased", running["since"], end))
-    return Timeline(bars, scale.seconds, _between(run, steps, end), _marks(scale.seconds))
+    between = None if in_part else _between(run, steps, end)
+    return Timeline(bars, scale.seconds, between, _marks(scale.seconds))
 
 
 def _beginning(run: Run, end: datetime) -> datetime:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db.models import QuerySet
+
 from django_durably import clock
 from django_durably.models import Rollup, Run
 from django_durably.models.rollup import ALL_JOBS, MINUTE, QUARTER
@@ -93,11 +95,12 @@ def _is_fresh(newest: Rollup, every: timedelta) -> bool:
 def forget() -> int:
     """Drop the rollups that no chart shows; how many went."""
     now = clock.now()
-    old = _rollups().filter(seconds=MINUTE, start__lt=now - KEEP_MINUTES).delete()[0]
-    return old + _rollups().filter(seconds=QUARTER, start__lt=now - KEEP_QUARTERS).delete()[0]
+    minutes = _rollups().filter(seconds=MINUTE, start__lt=now - KEEP_MINUTES)
+    quarters = _rollups().filter(seconds=QUARTER, start__lt=now - KEEP_QUARTERS)
+    return minutes.delete()[0] + quarters.delete()[0]
 
 
-def _rollups() -> Any:
+def _rollups() -> QuerySet[Rollup]:
     return Rollup.objects.using(database.connection().alias)
 
 

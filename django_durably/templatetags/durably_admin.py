@@ -65,7 +65,7 @@ def age(moment: datetime | None) -> str | SafeString:
     if moment is None:
         return NOTHING
     passed = (clock.now() - moment).total_seconds()
-    words = _("now") if passed < 1 else seconds(float(int(passed)) if passed < 60 else passed)
+    words = _("now") if passed < 1 else f"{int(passed)} s" if passed < 60 else seconds(passed)
     return format_html(
         '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), at_text(moment), words
     )

@@ -14,6 +14,7 @@
     } else if (here.nodeType !== Node.ELEMENT_NODE) {
       if (here.data !== there.data) here.data = there.data;
     } else if (!here.isEqualNode(there)) {
+      if ("durablyState" in (here.dataset || {})) return; // this script's own
       syncAttributes(here, there);
       syncChildren(here, there);
     }
