@@ -219,7 +219,7 @@ class TestTriggering:
             [{"number": 1}, Order(number=2), charge.item({"number": 3}, labels={"org": "1"})]
         )
         stored = [Run.objects.get(pk=run.pk) for run in runs]
-        assert [run.input for run in stored] == [{"number": number} for number in (1, 2, 3)]
+        assert [(run.input or {})["number"] for run in stored] == [1, 2, 3]
         assert [run.labels for run in stored] == [{}, {}, {"org": "1"}]
 
     def test_a_batch_makes_all_runs_or_none(self, charge: Job[Order, Receipt]) -> None:
@@ -277,6 +277,6 @@ class TestWaiting:
 
         run, runs, output = async_to_sync(scenario)()
         assert run.disposition == "created"
-        inputs = [Run.objects.get(pk=each.pk).input for each in [run, *runs]]
-        assert inputs == [{"number": number} for number in (2, 3, 4)]
+        inputs = [Run.objects.get(pk=each.pk).input or {} for each in [run, *runs]]
+        assert [each["number"] for each in inputs] == [2, 3, 4]
         assert output == Receipt(total=5)
