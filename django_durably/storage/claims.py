@@ -164,7 +164,8 @@ def _lock(candidates: Sequence[_Candidate], limit: int) -> list[tuple[Any, ...]]
     return database.select(
         "SELECT id, job_name, input, labels, lease_generation, concurrency_key "
         f"FROM durably_run {database.using_index('PRIMARY')}"
-        f"WHERE id IN ({database.placeholders(len(candidates))}) AND {database.claimable()} "
+        f"WHERE id IN ({database.placeholders(len(candidates))}) "
+        f"AND {database.claimable(found_by_id=True)} "
         f"ORDER BY id LIMIT %s{database.skip_locked()}",
         [*(c.id for c in candidates), limit],
     )

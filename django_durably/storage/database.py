@@ -114,10 +114,23 @@ def using_index(name: str) -> str:
     return f"FORCE INDEX ({name}) " if connection().vendor == "mysql" else ""
 
 
-def claimable() -> str:
-    """The condition of a run that a claim may take, in the words of the partial index."""
+def claimable(found_by_id: bool = False) -> str:
+    """The condition of a run that a claim may take, in the words of the partial index.
+
+    Not so for runs found by their ids: see `still`.
+    """
     unblocked = "blocked = 0" if connection().vendor == "mysql" else "NOT blocked"
-    return f"status = 'pending' AND {unblocked}"
+    pending = still("pending") if found_by_id else "status = 'pending'"
+    return f"{pending} AND {unblocked}"
+
+
+def still(status: str) -> str:
+    """The condition that runs found by their ids are in this status, in words of no partial index.
+
+    A planner with old statistics takes it for cheaper to walk through all of such an index than to
+    look up a few ids: measured, 20,000 rows read for ten.
+    """
+    return f"COALESCE(status, '') = '{status}'"
 
 
 def adapt_id(run_id: UUID) -> UUID | str:

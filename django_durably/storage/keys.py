@@ -57,12 +57,12 @@ def block(waiting: Sequence[tuple[Any, str]], holders: dict[str, Any]) -> None:
     """
     rows = database.select(
         f"SELECT leased_key FROM durably_run {database.using_index('PRIMARY')}"
-        f"WHERE id IN ({database.placeholders(len(holders))}) AND status = 'leased'"
+        f"WHERE id IN ({database.placeholders(len(holders))}) AND {database.still('leased')}"
         + database.skip_locked(),
         list(holders.values()),
     )
     sure = {key for (key,) in rows}
-    ids = _lock([id_ for id_, key in waiting if key in sure], database.claimable())
+    ids = _lock([id_ for id_, key in waiting if key in sure], database.claimable(found_by_id=True))
     for chunk in database.chunked(ids, database.ROWS_PER_STATEMENT):
         database.execute(
             "UPDATE durably_run SET blocked = true "
@@ -97,7 +97,7 @@ def unblock_all_free() -> int:
             f"SELECT id FROM durably_run WHERE {_blocked()} AND NOT EXISTS (SELECT 1 "
             "FROM durably_run AS holder WHERE holder.leased_key = durably_run.concurrency_key)"
         )
-        return _clear_marks(_lock([id_ for (id_,) in rows], _blocked()))
+        return _clear_marks(_lock([id_ for (id_,) in rows], database.still("pending")))
 
 
 def _blocked() -> str:

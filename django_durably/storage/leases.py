@@ -27,7 +27,7 @@ def hold(leases: Iterable[Lease]) -> Hold:
     second look without a lock.
     """
     wanted = list(leases)
-    rows = _read(wanted, "AND status = 'leased'" + database.skip_locked())
+    rows = _read(wanted, f"AND {database.still('leased')}{database.skip_locked()}")
     kept = {lease for lease in wanted if _is_held(rows.get(lease.run_id), lease)}
     return sort_out(wanted, kept)
 
