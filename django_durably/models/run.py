@@ -200,7 +200,8 @@ class Run(models.Model):
         """A fresh run with the input, labels and concurrency key of this terminal one.
 
         Raises ConflictError when this run is active or a run of its key already waits,
-        ValidationError when today's schema refuses the input, NotFoundError when the job is gone.
+        ValidationError when today's schema refuses the input, NotFoundError when the job or this
+        run is gone.
         """
         from django_durably.operations import control
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 from asgiref.sync import sync_to_async
 
 from django_durably import wakeups
-from django_durably.exceptions import ConflictError
+from django_durably.exceptions import ConflictError, NotFoundError
 from django_durably.jobs import registry
 from django_durably.models import Run, RunQuerySet
 from django_durably.operations import triggers
-from django_durably.storage import retention, transitions
+from django_durably.storage import database, retention, transitions
 
 
 def cancel(run: Run) -> None:
@@ -29,19 +29,28 @@ def retrigger(run: Run, triggered_by: str | None = None) -> Run:
     """A fresh run like this terminal one, without its idempotency key.
 
     Raises ConflictError when it is active or its concurrency key is taken by a waiting run,
-    NotFoundError when its job is unknown, ValidationError when today's schema refuses the input.
+    NotFoundError when it or its job is gone, ValidationError when today's schema refuses the input.
     """
-    if run.is_active:
-        raise ConflictError(f"Run is still {run.status}")
+    fresh = _read(run)
+    if fresh.is_active:
+        raise ConflictError(f"Run is still {fresh.status}")
     request = triggers.make_request(
-        registry.get(run.job_name),
-        run.input,
-        concurrency_key=run.concurrency_key,
-        labels=run.labels,
-        retriggered_from=run.pk,
+        registry.get(fresh.job_name),
+        fresh.input,
+        concurrency_key=fresh.concurrency_key,
+        labels=fresh.labels,
+        retriggered_from=fresh.pk,
         triggered_by=triggered_by,
     )
     return triggers.trigger(request)
+
+
+def _read(run: Run) -> Run:
+    """The run as it is now: the caller's may be from before it ended. Raises NotFoundError."""
+    try:
+        return Run.objects.using(database.connection().alias).get(pk=run.pk)
+    except Run.DoesNotExist:
+        raise NotFoundError("Run not found") from None
 
 
 def delete(run: Run) -> tuple[int, dict[str, int]]:
