@@ -70,8 +70,14 @@ class Heartbeat:
                     next_beat = time.monotonic() + (_LOCKED_RETRY if locked else interval)
                 else:
                     self._find_lost()
-            except (DatabaseError, InterfaceError) as error:
-                logger.warning("The heartbeat failed and is tried again: %s", error)
+            except Exception as error:
+                # Whatever it is: without a heartbeat every lease is lost.
+                is_known = isinstance(error, DatabaseError | InterfaceError)
+                logger.warning(
+                    "The heartbeat failed and is tried again: %s",
+                    error,
+                    exc_info=None if is_known else error,
+                )
                 connections.is_alive()
                 next_beat = time.monotonic() + _ERROR_RETRY
             self._pause(next_beat)

@@ -135,6 +135,17 @@ def test_a_change_that_the_database_refuses_fails_alone(
     assert worker.is_running
 
 
+def test_a_worker_whose_journal_has_failed_ends(
+    start_worker: StartWorker, notebook: Notebook
+) -> None:
+    """It could store nothing more, and must not hold its leases for ever."""
+    worker = start_worker()
+    get_job("misbehave").trigger({"directory": str(notebook), "kind": "journal"})
+
+    assert worker.wait() == 1
+    assert "The journal of the worker has failed" in worker.log
+
+
 def _harmless(notebook: Notebook) -> Run:
     return get_job("keyed").trigger({"directory": str(notebook)})
 

@@ -1,11 +1,16 @@
 """A worker that was stopped for longer than its lease, and then wakes up."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
+from django.db import OperationalError, connection, transaction
 
 from django_durably import get_job
 from django_durably.models import Event, Run, Step
 from tests.process.conftest import StartWorker
 from tests.support.notebook import Notebook
+from tests.support.processes import WorkerProcess
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
@@ -19,7 +24,7 @@ def test_a_worker_that_wakes_up_too_late_changes_nothing(
     sleeper = start_worker().wait_until_ready()
     run = get_job(job).trigger({"directory": str(notebook), "steps": 3})
     gate.wait_until_reached()
-    sleeper.pause()
+    _pause_outside_of_a_write(sleeper, run)
     other = start_worker().wait_until_ready()
     eventually(lambda: ("0", "2") in _began(notebook), 20, "nobody took the run over")
     gate.open()
@@ -38,6 +43,32 @@ def test_a_worker_that_wakes_up_too_late_changes_nothing(
     sleeper.terminate()
     assert sleeper.wait() == 0
     assert _everything(run) == before
+
+
+def _pause_outside_of_a_write(worker: WorkerProcess, run: Run) -> None:
+    """A process that stands in the middle of a write keeps its locks: then nobody takes over."""
+
+    def pause() -> bool:
+        worker.pause()
+        if is_free := _can_be_locked(run):
+            return is_free
+        worker.resume()
+        return False
+
+    eventually(pause)
+
+
+def _can_be_locked(run: Run) -> bool:
+    try:
+        if connection.vendor == "sqlite":
+            with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0.2)) as link:
+                link.execute("BEGIN IMMEDIATE")
+        else:
+            with transaction.atomic():
+                Run.objects.select_for_update(nowait=True).get(pk=run.pk)
+    except (OperationalError, sqlite3.OperationalError):
+        return False
+    return True
 
 
 def _began(notebook: Notebook) -> list[tuple[str, ...]]:

@@ -43,7 +43,10 @@ def test_another_worker_goes_on_from_the_next_step(
     last.open()
     eventually(lambda: _reload(run).status == "completed")
     began = [note.details for note in notebook.notes("began")]
-    assert began == [(str(step), "1" if step <= 2 else "2") for step in range(6)]
+    assert [step for step, _ in began] == [str(step) for step in range(6)], "once each"
+    # The signal may come a moment after the gate was opened, when the next step has begun.
+    assert began[:3] == [("0", "1"), ("1", "1"), ("2", "1")]
+    assert began[4:] == [("4", "2"), ("5", "2")]
     assert _reload(run).crashes == 0
 
 

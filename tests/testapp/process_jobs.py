@@ -175,6 +175,11 @@ def _result_larger_than_a_packet(step: StepContext) -> object:
     return len(step.run("large", lambda: "x" * 20_000_000))
 
 
+def _break_the_journal(step: StepContext) -> object:
+    step._journal.submit("no change")  # type: ignore[arg-type]
+    return step.run("never stored", int)
+
+
 def _step_that_the_database_refuses(step: StepContext) -> object:
     return step.run("poison", int)
 
@@ -185,6 +190,7 @@ _MISDEEDS = {
     "step-name": _step_with_a_long_name,
     "stop-iteration": _step_that_stops_iteration,
     "encoding": _error_that_no_encoding_knows,
+    "journal": _break_the_journal,
     "poison": _step_that_the_database_refuses,
     "large": _result_larger_than_a_packet,
 }
