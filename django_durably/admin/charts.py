@@ -51,11 +51,13 @@ class Span:
     durations: dict[str, int] = field(default_factory=dict)
     waits: dict[str, int] = field(default_factory=dict)
 
-    def add(self, row: Rollup) -> None:
-        self.counts[row.status] = self.counts.get(row.status, 0) + row.count
-        if row.status != "cancelled":
-            self.durations = histograms.merge([self.durations, row.durations])
-            self.waits = histograms.merge([self.waits, row.waits])
+    def add(
+        self, status: str, count: int, durations: dict[str, int], waits: dict[str, int]
+    ) -> None:
+        self.counts[status] = self.counts.get(status, 0) + count
+        if status != "cancelled":
+            histograms.add(self.durations, durations)
+            histograms.add(self.waits, waits)
 
 
 def spans(period: Period) -> list[Span]:
@@ -64,10 +66,10 @@ def spans(period: Period) -> list[Span]:
     rows = Rollup.objects.using(database.connection().alias).filter(
         job_name=ALL_JOBS, seconds=period.rollup, start__gte=min(found)
     )
-    for row in rows:
-        span = found.get(rollups.floor(row.start, period.bar))
+    for start, *sums in rows.values_list("start", "status", "count", "durations", "waits"):
+        span = found.get(rollups.floor(start, period.bar))
         if span is not None:
-            span.add(row)
+            span.add(*sums)
     return list(found.values())
 
 

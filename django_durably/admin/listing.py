@@ -217,10 +217,14 @@ def with_status(found: RunQuerySet, status: str) -> RunQuerySet:
 
 def count_by_status(base: RunQuerySet) -> dict[str, int]:
     """How many runs there are in each status; 10,001 means more than 10,000."""
-    return {
-        status: with_status(base, status).order_by()[:COUNT_UP_TO].count()
-        for status in RunStatus.values
-    }
+    return {status: _count(with_status(base, status), status) for status in RunStatus.values}
+
+
+def _count(found: RunQuerySet, status: str) -> int:
+    if status == RunStatus.COMPLETED:
+        # In an order, or PostgreSQL reads the table itself until it has found enough.
+        return found.order_by("-completed_at").values("completed_at")[:COUNT_UP_TO].count()
+    return found.order_by()[:COUNT_UP_TO].count()
 
 
 def midnight(day: Any) -> datetime:

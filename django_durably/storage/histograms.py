@@ -22,9 +22,14 @@ def merge(histograms: Iterable[Histogram]) -> dict[str, int]:
     """The sum of these histograms."""
     total: dict[str, int] = {}
     for histogram in histograms:
-        for bucket, count in histogram.items():
-            total[bucket] = total.get(bucket, 0) + count
+        add(total, histogram)
     return total
+
+
+def add(total: dict[str, int], histogram: Histogram) -> None:
+    """Add a histogram to the first one."""
+    for bucket, count in histogram.items():
+        total[bucket] = total.get(bucket, 0) + count
 
 
 def percentile(histogram: Histogram, share: float) -> float | None:
