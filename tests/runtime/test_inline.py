@@ -1,6 +1,5 @@
 """Executing runs in the calling thread: the rules of a body, free of threads and processes."""
 
-import asyncio
 import logging
 from datetime import timedelta
 from typing import Any
@@ -40,7 +39,6 @@ def inline_sum(step: StepContext, input: list[int]) -> int:
 @job("inline-async")
 async def inline_async(step: AsyncStepContext, input: dict[str, int]) -> str:
     async def fetch() -> int:
-        await asyncio.sleep(0)
         return input["a"]
 
     fetched = await step.run("fetch", fetch)
