@@ -1,0 +1,1 @@
+"""The pages of the example, driven by a real browser against real processes."""

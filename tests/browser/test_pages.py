@@ -1,0 +1,117 @@
+"""Both pages of the example do the same for a visitor: with template tags, and with React."""
+
+import pytest
+
+from tests.browser.conftest import NewVisit, once
+from tests.browser.site import Site
+
+pytestmark = [pytest.mark.browser, pytest.mark.process]
+
+RECONNECTS_AFTER = 3_000
+"""Milliseconds after which Chromium opens a stream again that ended without saying when."""
+
+
+def test_progress_is_live_and_reaches_the_end(visit: NewVisit) -> None:
+    tab = visit()
+    tab.trigger(batch_size=200)
+    tab.until_status("completed")
+    tab.until(lambda: any("saved" in line for line in tab.log()))
+    statuses = [status for status, _ in tab.seen() if status]
+    percents = [percent for _, percent in tab.seen()]
+    assert percents == sorted(percents)
+    assert len(set(percents)) >= 5
+    assert percents[-1] == 100
+    assert list(dict.fromkeys(statuses)) in (
+        ["pending", "leased", "completed"],
+        ["leased", "completed"],
+    )
+    assert ["read the file" in line or "saved" in line for line in tab.log()] == [True, True]
+
+
+@once
+def test_a_reload_in_the_middle_shows_the_right_state_and_goes_on(visit: NewVisit) -> None:
+    tab = visit()
+    run_id = tab.trigger(batch_size=50)
+    tab.until_percent(5)
+    before = tab.percent()
+    tab.page.reload()
+    tab.until_percent(before)
+    assert tab.run_id() == run_id
+    assert (tab.status(), tab.percent() < 100) == ("leased", True)
+    assert all(percent == 0 or percent >= before for _, percent in tab.seen())
+    assert len(tab.log()) == 1
+    tab.until_status("completed")
+    tab.until(lambda: len(tab.log()) == 2)
+    assert tab.percent() == 100
+
+
+@once
+def test_cancel(visit: NewVisit) -> None:
+    tab = visit()
+    run_id = tab.trigger(batch_size=2)
+    tab.until_percent(1)
+    tab.press("Cancel")
+    tab.until_status("cancelled")
+    assert tab.percent() < 100
+    tab.open()
+    tab.until(lambda: tab.rows() == {run_id: "cancelled"})
+
+
+@once
+def test_retrigger_and_delete(visit: NewVisit) -> None:
+    tab = visit()
+    first = tab.trigger("LU")
+    tab.until_status("completed")
+    second = tab.retrigger()
+    tab.until_status("completed")
+    assert second != first
+    tab.until_all_is_read()
+    tab.press("Delete")
+    tab.until(lambda: tab.rows() == {first: "completed"})
+    tab.page.reload()
+    tab.until(lambda: tab.rows() == {first: "completed"})
+
+
+@once
+def test_two_tabs_show_the_same(visit: NewVisit) -> None:
+    watching, acting = visit(), visit()
+    run_id = acting.trigger(batch_size=200)
+    watching.until(lambda: watching.rows().get(run_id) == "leased")
+    acting.until_status("completed")
+    watching.until(lambda: watching.rows() == {run_id: "completed"})
+    acting.until_all_is_read()
+    watching.until_all_is_read()
+    acting.press("Delete")
+    watching.until(lambda: watching.rows() == {})
+
+
+def test_a_worker_that_is_killed_and_replaced(visit: NewVisit, site: Site) -> None:
+    tab = visit()
+    tab.trigger(batch_size=100)
+    tab.until_percent(10)
+    before = tab.percent()
+    assert before < 100
+    site.replace_worker()
+    tab.until_status("completed")
+    percents = [percent for _, percent in tab.seen()]
+    assert percents[-1] == 100
+    at_first, resumed = percents[: percents.index(before)], percents[percents.index(before) :]
+    assert at_first == sorted(at_first)
+    # What had been announced but not stored when the worker died is shown once more.
+    assert min(resumed) >= before - 5
+
+
+@once
+def test_finished_runs_cause_no_further_requests(visit: NewVisit) -> None:
+    tab = visit()
+    tab.trigger("LU")
+    tab.until_status("completed")
+    tab.page.reload()
+    tab.until_status("completed")
+    tab.until_all_is_read()
+    tab.requests.clear()
+    from playwright.sync_api import TimeoutError as NothingHappened
+
+    with pytest.raises(NothingHappened):
+        tab.page.wait_for_event("request", timeout=RECONNECTS_AFTER + 1_000)
+    assert tab.requests == []
