@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -17,7 +17,7 @@ from django.urls import NoReverseMatch, Resolver404, get_script_prefix, resolve,
 from django.utils.formats import localize
 from django.utils.translation import gettext
 
-from django_durably import guard, parameters
+from django_durably import clock, guard, parameters
 from django_durably.access import NotAuthenticated, Policy, RunFilter, default_policy
 from django_durably.http.api import APP_NAME
 from django_durably.models import LogEntry, Run, RunStatus, Step
@@ -148,7 +148,8 @@ class StepShown:
 
     @classmethod
     def of(cls, step: Step) -> StepShown:
-        took = _took(step.started_at, step.completed_at)
+        # The events of other endings do not say how long it was.
+        took = _took(step.started_at, step.completed_at) if step.status == "completed" else ""
         return cls(step.name, step.status, step.get_status_display(), took, step.error or "")
 
 
@@ -174,10 +175,12 @@ class Row:
     run: Run
     progress: Progress | None
     url: str
+    is_old: bool
 
     @classmethod
     def of(cls, run: Run, url: str) -> Row:
-        return cls(run, Progress.of(run), reverse(url, args=[run.pk]) if url else "")
+        is_old = clock.now() - run.created_at >= timedelta(minutes=1)
+        return cls(run, Progress.of(run), reverse(url, args=[run.pk]) if url else "", is_old)
 
 
 def _took(begun: datetime, ended: datetime | None) -> str:

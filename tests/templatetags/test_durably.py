@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template, TemplateSyntaxError
 from django.test import RequestFactory
-from django.urls import NoReverseMatch, include, path
+from django.urls import NoReverseMatch, include, path, set_script_prefix
 from django.utils import translation
 
 from django_durably import clock
@@ -22,6 +22,7 @@ from django_durably.exceptions import ValidationError
 from django_durably.http.api import DurablyAPI
 from django_durably.models import Event, LogEntry, Run, Step
 from django_durably.storage.following import LOOK_BACK, follow
+from django_durably.templatetags.widgets import mount
 
 
 class OnlyOne(DjangoPermissions):
@@ -34,7 +35,7 @@ class OnlyOne(DjangoPermissions):
 urlpatterns = [
     path("api/durably/", include("django_durably.urls")),
     path("one/", DurablyAPI(OnlyOne(), name="one").urls),
-    path("runs/<uuid:run_id>/", lambda request, run_id: None, name="run"),
+    path("runs/<uuid:run_id>/", lambda request, run_id: HttpResponse(), name="run"),
 ]
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]
@@ -93,7 +94,8 @@ class TestRun:
         progress = {"current": 3, "total": 8, "message": "saved <b>"}
         run = make_run(status="leased", progress=progress)
         make_step(run, "parse", took=12)
-        make_step(run, "save", took=1234, status="failed", error="no <room>")
+        make_step(run, "save", took=1234)
+        make_step(run, "check", took=1234, status="failed", error="no <room>")
         log = {"level": "warn", "message": "<hot>", "data": {"a": "&"}}
         LogEntry.objects.create(run=run, timestamp=clock.now(), **log)
         page = render("{% durably_run run %}", run=run)
@@ -103,7 +105,8 @@ class TestRun:
         assert 'value="3" max="8"' in page
         assert re.findall(r'data-step="(\w+)" data-status="(\w+)"', page) == [
             ("parse", "completed"),
-            ("save", "failed"),
+            ("save", "completed"),
+            ("check", "failed"),
         ]
         assert re.findall(r'data-part="took">([^<]+)<', page) == ["12 ms", "1.2 s"]
         assert "no &lt;room&gt;" in page
@@ -249,6 +252,12 @@ class TestRuns:
         assert attribute(page, "data-limit") == "2"
         assert attribute(page, "data-api") == API
 
+    def test_says_how_old_a_run_is(self) -> None:
+        make_run()
+        make_run(created_at=clock.now() - timedelta(minutes=3))
+        page = render("{% durably_runs %}", request=request_of("view_run"))
+        assert re.findall(r">([^<>]*)</time>", page) == ["3\xa0minutes ago", *["just now"] * 2]
+
     def test_narrows_by_job_and_labels(self) -> None:
         wanted = make_run(job_name="a", labels={"org": "1", "x/y": "2"})
         make_run(job_name="b", labels={"org": "1", "x/y": "2"})
@@ -286,14 +295,13 @@ class TestRuns:
         assert '<tr data-run="0' not in page
 
     def test_a_prefix_of_the_whole_site(self) -> None:
-        from django.urls import set_script_prefix
-
         set_script_prefix("/site/")
         try:
-            page = render("{% durably_runs api='one' %}", request=request_of("view_run"))
+            found = mount("one")
         finally:
             set_script_prefix("/")
-        assert attribute(page, "data-api") == "/site/one"
+        assert found.url == "/site/one"
+        assert isinstance(found.policy, OnlyOne)
 
     def test_wrong_use(self) -> None:
         request = request_of("view_run")

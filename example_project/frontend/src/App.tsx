@@ -23,7 +23,7 @@ export function App() {
           <RunPanel
             key={runId}
             runId={runId}
-            stepCount={list.runs.find((run) => run.id === runId)?.currentStepIndex}
+            listed={list.runs.find((run) => run.id === runId)}
             onChoose={choose}
             onChanged={list.refresh}
           />

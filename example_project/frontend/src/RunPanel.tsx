@@ -11,12 +11,12 @@ interface ActionsProps {
 }
 
 interface Props extends ActionsProps {
-  /** How many steps the run has begun, if the list says it. */
-  stepCount: number | undefined
+  /** The run as it is in the list, if it is there. */
+  listed: ClientRun | undefined
 }
 
 /** One run in full: live while it is active, as it ended afterwards. */
-export function RunPanel({ runId, stepCount, onChoose, onChanged }: Props) {
+export function RunPanel({ runId, listed, onChoose, onChanged }: Props) {
   const live = useJobRun({ api, runId })
   const { run, steps, isGone } = useStored(runId, live.status)
   const log = useLog(runId, live.logs, live.isTerminal)
@@ -27,7 +27,7 @@ export function RunPanel({ runId, stepCount, onChoose, onChanged }: Props) {
   return (
     <article className="panel run" aria-label="Run">
       <h2>
-        {run?.jobName ?? '…'} <Status status={status} />
+        {run?.jobName ?? listed?.jobName ?? '…'} <Status status={status} />
       </h2>
       <p className="quiet id">{runId}</p>
       <ProgressBar progress={live.progress ?? run?.progress ?? null} />
@@ -40,7 +40,7 @@ export function RunPanel({ runId, stepCount, onChoose, onChanged }: Props) {
       </details>
       <details>
         <summary>
-          Steps <span className="quiet">{live.isTerminal ? steps.length : (stepCount ?? steps.length)}</span>
+          Steps <span className="quiet">{live.isTerminal ? steps.length : listed?.currentStepIndex}</span>
         </summary>
         <ol className="steps">
           {steps.map((step, number) => (
@@ -114,7 +114,7 @@ function useStored(runId: string, status: string | null) {
         setSteps(done)
       }
     }
-    read().catch(console.error)
+    read().catch(() => {}) // deleted meanwhile: its last event says so
     return () => {
       isCurrent = false
     }
