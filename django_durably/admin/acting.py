@@ -94,8 +94,10 @@ class Report:
         if self.done:
             messages.success(request, action.done(self.done))
         for reason, count in self.skipped.most_common(5):
-            text = ngettext("Skipped %d run: %s", "Skipped %d runs: %s", count) % (count, reason)
-            messages.warning(request, text)
+            text = ngettext(
+                "Skipped %(count)d run: %(reason)s", "Skipped %(count)d runs: %(reason)s", count
+            )
+            messages.warning(request, text % {"count": count, "reason": reason})
 
 
 def respond(admin: RunAdmin, request: HttpRequest) -> HttpResponse:

@@ -6,7 +6,7 @@ carry: the last minutes are counted again.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -196,13 +196,12 @@ def _save(seconds: int, sums: dict[_Key, _Sum]) -> None:
         rows,
         update_conflicts=True,
         update_fields=["count", "total_duration", "durations", "waits", "updated_at"],
-        **_unique_fields(),
+        unique_fields=_unique_fields(),
         batch_size=500,
     )
 
 
-def _unique_fields() -> dict[str, Sequence[str]]:
+def _unique_fields() -> list[str] | None:
     # MariaDB finds the constraint by itself, and refuses to be told.
-    if not database.connection().features.supports_update_conflicts_with_target:
-        return {}
-    return {"unique_fields": ["seconds", "start", "job_name", "status"]}
+    told = database.connection().features.supports_update_conflicts_with_target
+    return ["seconds", "start", "job_name", "status"] if told else None
