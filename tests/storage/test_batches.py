@@ -450,7 +450,7 @@ class TestClaimingInTheSameCommit:
         assert statuses(waiting) == ["pending"]
 
 
-class TestWasCommitted:
+class TestStoredLeases:
     """After a connection broke between a commit and its answer."""
 
     @pytest.fixture
@@ -470,6 +470,19 @@ class TestWasCommitted:
     def test_another_try_of_the_step_is_not_this_one(self, lease: Lease) -> None:
         settle(step(lease, "s", status="failed", error="boom"))
         assert batches.stored_leases([step(lease, "s", attempt=2)]) == set()
+
+    def test_a_step_of_the_next_holder_is_not_this_one(self) -> None:
+        old, other = leased(owner="w1"), leased(owner="w1")
+        expire(old)
+        leases.release_expired()
+        settle(step(claim(owner="w2")[0].lease, "s"))
+        assert batches.stored_leases([step(old, "s"), completed(other)]) == set()
+
+    def test_tells_of_each_lease_by_itself(self, lease: Lease) -> None:
+        """Another connection held the other run's row while the batch was committed."""
+        other = leased()
+        settle(completed(lease))
+        assert batches.stored_leases([completed(other), completed(lease)]) == {lease}
 
 
 def test_lost_leases_keep_their_status_for_each_of_many() -> None:
