@@ -222,6 +222,9 @@ _LAST_EVENT: Final[Json] = {
     "description": "The id of the last event that came: the stream goes on after it.",
     "schema": _TEXT,
 }
+_LAST_EVENT_QUERY: Final = _query(
+    "lastEventId", "The same, for a client that cannot set headers; the header wins.", _TEXT
+)
 _STREAM: Final = "text/event-stream"
 
 PATHS: Final[Mapping[str, Json]] = {
@@ -306,6 +309,7 @@ PATHS: Final[Mapping[str, Json]] = {
             _TEXT,
             _RUN,
             _LAST_EVENT,
+            _LAST_EVENT_QUERY,
             errors=(400, 404, 501),
             media_type=_STREAM,
         )
@@ -318,6 +322,7 @@ PATHS: Final[Mapping[str, Json]] = {
             _JOB_NAMES,
             _LABEL_FILTERS,
             _LAST_EVENT,
+            _LAST_EVENT_QUERY,
             errors=(400, 501),
             media_type=_STREAM,
         )
