@@ -148,7 +148,7 @@ def report(run: "Run") -> None:
 def serve(children: Children, site: str) -> None:
     print(
         f"\n  {site}        the airports, and jobs to trigger"
-        f"\n  {site}admin/  the admin"
+        f"\n  {site}admin/durably/overview/  the admin: is work flowing?"
         f"\n\nUser demo, password demo. Logs: {log_file('*')}. Ctrl-C ends the demo."
     )
     try:

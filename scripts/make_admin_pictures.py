@@ -131,7 +131,7 @@ def make_runs() -> dict[str, Any]:
     runs["done"].wait(timeout=120)
     runs["failing"] = check_airports.trigger({"country": "FJ"}, labels={"country": "FJ"})
     runs["nearest"] = nearest_airports.trigger({"icao": "LFPG"}, labels={"org": "4"})
-    slow = {"batch_size": 4}
+    slow = {"batch_size": 2}
     runs["running"] = import_airports.trigger(slow, labels=labels, concurrency_key="import")
 
     def settled() -> bool:

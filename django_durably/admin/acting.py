@@ -153,7 +153,8 @@ def perform(admin: RunAdmin, request: HttpRequest, action: Action, ids: list[UUI
     who = request.user.get_username()
     report = Report()
     missing = set(ids)
-    for run in admin.get_queryset(request).filter(pk__in=ids).order_by("pk"):
+    found = admin.get_queryset(request).filter(pk__in=ids).order_by("pk")
+    for run in found.defer("output", "error_traceback"):
         missing.discard(run.pk)
         name = str(run)
         try:

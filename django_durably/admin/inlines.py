@@ -57,7 +57,8 @@ class RunsMixin(ModelAdmin):
         return [*fields, FIELD] if self._shows_runs(request, obj) else fields
 
     def _shows_runs(self, request: HttpRequest, obj: Any) -> bool:
-        return obj is not None and request.user.has_perm("durably.view_run")
+        may = obj is not None and request.user.has_perm("durably.view_run")
+        return may and self.admin_site.is_registered(Run)
 
     @admin.display(description=_("Runs"))
     def durably_runs(self, obj: Model) -> SafeString:

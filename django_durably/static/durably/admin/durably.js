@@ -132,7 +132,14 @@
   /** Show what only works with a script, and react to clicks. */
   function enhance() {
     for (const each of document.querySelectorAll(".durably-copy, [data-durably-all], [data-durably-follow]")) each.hidden = false;
+    for (const each of document.querySelectorAll("time[datetime]")) each.title = inZoneOfBrowser(each.dateTime);
     count();
+  }
+
+  const zone = new Intl.DateTimeFormat(document.documentElement.lang || undefined, { dateStyle: "medium", timeStyle: "long" });
+
+  function inZoneOfBrowser(time) {
+    return zone.format(new Date(time));
   }
 
   function count() {
