@@ -17,7 +17,7 @@ from django_durably.models import Run
 from django_durably.runtime import execution
 from django_durably.runtime.async_context import AsyncStepContext
 from django_durably.runtime.context import StepContext
-from django_durably.runtime.journal import InlineJournal
+from django_durably.runtime.inline_journal import InlineJournal
 from django_durably.storage import claims, database, leases
 from django_durably.storage.changes import Claimed, ClaimRequest
 

@@ -12,9 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from asgiref.sync import sync_to_async
-from django.db import DatabaseError
-
 from django_durably import signals, wakeups
 from django_durably.events import EventType
 from django_durably.exceptions import CancelledError, DurablyError, LeaseLostError
@@ -29,6 +26,7 @@ logger = logging.getLogger("django_durably")
 # Reports (logs, progress, step starts) alone are committed no more often than this, in seconds.
 REPORT_INTERVAL = 0.05
 _LOCKED_RETRY = 0.02
+_GATHERING, _LONGEST_GATHERING = 0.25, 0.001
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 # A batch that breaks so many connections, of a database that answers, is looked at more closely.
 _MOST_BREAKS = 5
@@ -82,6 +80,8 @@ class Journal:
         self._queue: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
         self._deferred: list[_Entry] = []
         self._last_commit = 0.0
+        self._last_size = 0
+        self._last_duration = 0.0
         self._last_break: float | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="durably-journal", daemon=True)
@@ -184,15 +184,27 @@ class Journal:
                 entry = self._queue.get(timeout=timeout)
             except queue.Empty:
                 return batch
-            urgent = self._drain(entry, batch)
-            if urgent:
+            if self._drain(entry, batch):
+                self._gather(batch)
                 return batch
             due = self._last_commit + REPORT_INTERVAL
             deadline = due if deadline is None else min(deadline, due)
 
-    def _drain(self, entry: _Entry, batch: list[_Entry]) -> bool:
-        urgent = entry.urgent
-        batch.append(entry)
+    def _gather(self, batch: list[_Entry]) -> None:
+        """In a burst, give the other bodies a moment to join: a fraction of what a commit takes.
+
+        Their changes would else just miss this commit and wait for the whole of it. After a batch
+        of one there is no burst, and nobody waits.
+        """
+        if self._last_size > 1:
+            time.sleep(min(self._last_duration * _GATHERING, _LONGEST_GATHERING))
+            self._drain(None, batch)
+
+    def _drain(self, entry: _Entry | None, batch: list[_Entry]) -> bool:
+        urgent = False
+        if entry is not None:
+            urgent = entry.urgent
+            batch.append(entry)
         for _ in range(self._queue.qsize()):
             more = self._queue.get_nowait()
             urgent = urgent or more.urgent
@@ -224,6 +236,8 @@ class Journal:
                     return
                 self._note_break(entries)
                 pause = self._wait_for_the_database(error, pause)
+        self._last_size = max(len(entries), len(committed.claims.runs))
+        self._last_duration = time.monotonic() - asked_at
         self._announce(committed)
         self._resolve(entries, committed)
         if request is not None:
@@ -320,7 +334,7 @@ class Journal:
             if lease in committed.locked_elsewhere:
                 self._deferred.append(entry)
             elif entry.resolve is not None:
-                entry.resolve(_why_lost(lease, committed))
+                entry.resolve(why_lost(lease, committed))
 
 
 def _changes(entries: Sequence[_Entry]) -> list[Change]:
@@ -338,7 +352,7 @@ def report_error(error: Exception, where: str) -> None:
     signals.send_unrecorded(EventType.WORKER_ERROR, None, "", {}, error=str(error), context=where)
 
 
-def _why_lost(lease: Lease, committed: Committed) -> BaseException | None:
+def why_lost(lease: Lease, committed: Committed) -> BaseException | None:
     if lease not in committed.lost:
         return None
     if committed.lost[lease] == "cancelled":
@@ -361,51 +375,3 @@ def _without_stale_progress(batch: list[_Entry]) -> list[_Entry]:
         or entry.change.progress is None
         or latest[entry.change.lease] is entry
     ]
-
-
-class InlineJournal:
-    """The same promises without a thread: changes are committed by their caller, on its connection.
-
-    Reports wait for the next change that is stored: a body on an event loop may not touch the
-    database where it makes them.
-    """
-
-    def __init__(self) -> None:
-        self._reports: list[Change] = []
-
-    def submit(self, change: Change) -> None:
-        self._reports.append(change)
-
-    def slow_down(self) -> None:
-        pass
-
-    def store(self, change: Change) -> None:
-        error = self._commit(change)
-        if error is not None:
-            raise error
-
-    async def astore(self, change: Change) -> None:
-        await sync_to_async(self.store, thread_sensitive=True)(change)
-
-    def settle(self, change: Change, resolve: Resolve) -> None:
-        try:
-            resolve(self._commit(change))
-        except NotStored as error:
-            resolve(error)
-
-    def flush(self) -> None:
-        """Commit the reports that nothing followed."""
-        reports, self._reports = self._reports, []
-        self._commit_all(reports)
-
-    def _commit(self, change: Change) -> BaseException | None:
-        self.flush()
-        return _why_lost(change.lease, self._commit_all([change]))
-
-    def _commit_all(self, changes: list[Change]) -> Committed:
-        try:
-            committed = batches.commit(changes)
-        except DatabaseError as error:
-            raise NotStored(f"The database refused the change: {error}") from error
-        signals.send_recorded(committed.drafts, committed.event_ids)
-        return committed

@@ -5,7 +5,7 @@ import uuid
 
 from django_durably.runtime.active import ActiveRuns, Execution
 from django_durably.runtime.context import StepContext
-from django_durably.runtime.journal import InlineJournal
+from django_durably.runtime.inline_journal import InlineJournal
 from django_durably.storage.changes import Claimed, Lease
 
 

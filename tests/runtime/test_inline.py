@@ -146,7 +146,7 @@ def test_a_failed_step_executes_again_on_resume_and_a_completed_one_does_not() -
 
 def _die_in_the_middle(claimed: Any) -> None:
     """Execute the body as a worker that dies before it settles anything."""
-    from django_durably.runtime.journal import InlineJournal
+    from django_durably.runtime.inline_journal import InlineJournal
 
     context = StepContext(claimed, InlineJournal())
     with pytest.raises(KeyboardInterrupt):

@@ -12,7 +12,7 @@ from django_durably import wakeups
 from django_durably.models import Event, Run
 from django_durably.runtime import execution
 from django_durably.runtime.context import StepContext
-from django_durably.runtime.journal import InlineJournal
+from django_durably.runtime.inline_journal import InlineJournal
 from django_durably.storage import claims
 from tests.testapp.jobs import echo
 
