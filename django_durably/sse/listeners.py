@@ -82,17 +82,21 @@ class Listeners(ListenerManager):  # type: ignore[misc]
                     listener.wake_threadsafe()
 
     def add_listener(self, listener: Listener) -> None:
-        super().add_listener(listener)
-        self._note_lists()
+        # The manager's own does the same, and writes a line to the site's log for each.
+        with self.lock:
+            self.listeners_by_channel.setdefault(listener.channel, set()).add(listener)
+            self._note_lists()
 
     def remove_listener(self, listener: Listener) -> None:
         """Forget the listener. May be called more than once."""
-        if listener in self.listeners_by_channel.get(listener.channel, ()):
-            super().remove_listener(listener)
-            self._note_lists()
+        with self.lock:
+            listeners = self.listeners_by_channel.get(listener.channel, set())
+            listeners.discard(listener)
+            if not listeners:
+                self.listeners_by_channel.pop(listener.channel, None)
+                self._note_lists()
 
     def _note_lists(self) -> None:
         # Replaced, never altered: the relay reads it without the lock.
-        with self.lock:
-            channels = self.listeners_by_channel
-            self._lists = tuple(each for each in channels if isinstance(each, ListChannel))
+        channels = self.listeners_by_channel
+        self._lists = tuple(each for each in channels if isinstance(each, ListChannel))

@@ -13,7 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from django_durably import guard, parameters
 from django_durably.access import Operation, Policy
-from django_durably.sse import streams
+from django_durably.sse import feeds, streams
 from django_durably.storage.cursors import Cursor
 
 AT_ONCE: Final = 20
@@ -41,7 +41,7 @@ def subscribe_run(api: API) -> View:
         run = guard.find_run(api.policy, context, run_id, Operation.SUBSCRIBE)
         position = _position(request)
         if run.is_terminal:
-            return _all_at_once(streams.of_finished_run(run.pk, position))
+            return streams.of_portion(feeds.of_finished_run(run.pk, position))
         return streams.of_run(run.pk, position)
 
     return _streaming(open_stream)
@@ -115,10 +115,6 @@ def _let_go_of_databases() -> None:
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:  # a test's
             connection.close()
-
-
-async def _all_at_once(text: str) -> AsyncIterator[bytes]:
-    yield text.encode()
 
 
 def _response(stream: Stream) -> StreamingHttpResponse:

@@ -40,7 +40,7 @@ async def test_a_quiet_stream_is_kept_alive_and_moves_on(monkeypatch: pytest.Mon
     async with asyncio.timeout(20):
         while (kept := await read(stream)).replace("keep-alive", "stream-open") == opening:
             assert kept.startswith("event: keep-alive\nid: ")
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 @override_settings(DURABLY={"STREAM_SECONDS": 0.2})
@@ -72,14 +72,14 @@ async def test_the_relay_ends_a_while_after_its_last_listener(
     running = relay._Current.relay
     assert running is not None
     assert not running.may_end()
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     await asyncio.to_thread(running._thread.join, 10)
     assert not running._thread.is_alive()
     assert relay._Current.relay is None
     again = streams.of_runs(EVERYTHING, None)
     await read(again)
     assert relay._Current.relay is not running
-    await again.aclose()  # type: ignore[attr-defined]
+    await again.aclose()
 
 
 @in_loop
@@ -93,7 +93,7 @@ async def test_streams_end_with_their_relay() -> None:
 @in_loop
 async def test_a_stream_that_nobody_reads_listens_to_nothing() -> None:
     stream = streams.of_run((await in_thread(Author)).run.pk, Cursor(1))
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
     assert relay._Current.relay is None
 
 
