@@ -45,7 +45,8 @@ def seconds(value: float | timedelta | None) -> str:
     if number < 1:
         return f"{number * 1000:.0f} ms"
     if number < 60:
-        return f"{formats.number_format(number, 1 if number >= 10 else 2)} s"
+        digits = 1 if number >= 10 else 2
+        return f"{formats.number_format(round(number, digits), digits)} s"
     for size, unit in _UNITS:
         if number >= size:
             whole, rest = divmod(int(number), size)

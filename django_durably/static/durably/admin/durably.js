@@ -84,8 +84,11 @@
     if (!fresh) return;
     const logs = region.querySelector("[data-durably-logs]");
     const follows = region.querySelector("[data-durably-follow] input");
+    const end = region.querySelector("[data-durably-end]");
+    const atEnd = end && end.scrollTop + end.clientHeight > end.scrollHeight - 30;
     sync(region, fresh);
     enhance();
+    if (atEnd) end.scrollTop = end.scrollHeight;
     const now = region.querySelector("[data-durably-logs]");
     if (now && (!logs || !follows || follows.checked)) now.scrollTop = now.scrollHeight;
     if (!region.dataset.durablyLive && source) stop();
@@ -171,6 +174,7 @@
   enhance();
   const logs = document.querySelector("[data-durably-logs]");
   if (logs && document.querySelector("[data-durably-follow]")) logs.scrollTop = logs.scrollHeight;
+  for (const each of document.querySelectorAll("[data-durably-end]")) each.scrollTop = each.scrollHeight;
   if (location.hash.startsWith("#step-")) {
     const step = document.getElementById(location.hash.slice(1));
     if (step) step.open = true;
