@@ -34,19 +34,17 @@ def run_until_idle(jobs: Sequence[str] = (), max_runs: int = 10_000) -> int:
     expired = leases.release_expired()
     signals.send_recorded(expired.drafts, expired.event_ids)
     done = 0
-    while runs := _claim(names):
-        if done >= max_runs:
-            raise RuntimeError(f"More than {max_runs} runs were executed, and there are more")
-        for run in runs:
+    more = True
+    while more:
+        taken = claims.claim(ClaimRequest(WORKER_ID, names, 1))
+        signals.send_recorded(taken.drafts, taken.event_ids)
+        for run in taken.runs:
+            if done >= max_runs:
+                raise RuntimeError(f"More than {max_runs} runs were executed, and there are more")
             _execute(run)
             done += 1
+        more = bool(taken.runs) or taken.more
     return done
-
-
-def _claim(names: Sequence[str]) -> Sequence[Claimed]:
-    taken = claims.claim(ClaimRequest(WORKER_ID, tuple(names), 1))
-    signals.send_recorded(taken.drafts, taken.event_ids)
-    return taken.runs
 
 
 arun_until_idle = sync_to_async(run_until_idle, thread_sensitive=True)

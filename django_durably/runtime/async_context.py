@@ -10,7 +10,7 @@ from django_durably.exceptions import RunInterrupted
 from django_durably.runtime.checkpointing import Begun, Replayed, current_step
 from django_durably.runtime.context import BaseContext, Journal
 from django_durably.runtime.interruption import Signal
-from django_durably.storage.changes import Claimed
+from django_durably.storage.changes import Change, Claimed
 
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
@@ -80,7 +80,7 @@ class AsyncStepContext(BaseContext):
         try:
             value = await self._call(partial(function, *args, **kwargs))
             change, result = self.steps.completion(begun, function, value)
-            await self._journal.astore(change)
+            await self._commit(begun, change, result)
         except RunInterrupted as error:
             self._note_if_cancelled(begun, error)
             raise
@@ -92,8 +92,22 @@ class AsyncStepContext(BaseContext):
             raise
         finally:
             current_step.reset(token)
-        self.steps.succeeded(begun, result)
         return result
+
+    async def _commit(self, begun: Begun, change: Change, result: Any) -> None:
+        """Store the checkpoint. A time limit of the body that passes meanwhile cannot undo it:
+        the step counts as done before the body goes on, or it would execute again."""
+        stored = asyncio.ensure_future(self._journal.astore(change))
+        try:
+            await asyncio.shield(stored)
+        except asyncio.CancelledError:
+            stored.add_done_callback(_look_at_error)
+            if not self._signal.aborted:
+                await asyncio.wait([stored])
+                if stored.exception() is None:
+                    self.steps.succeeded(begun, result)
+            raise
+        self.steps.succeeded(begun, result)
 
     async def _store_failure(self, begun: Begun, error: Exception) -> None:
         try:
@@ -114,3 +128,9 @@ class AsyncStepContext(BaseContext):
             return await function()
         value = await self._in_thread(function)
         return await value if inspect.isawaitable(value) else value
+
+
+def _look_at_error(stored: asyncio.Future[None]) -> None:
+    """So that asyncio does not complain of an error that nobody asked for."""
+    if not stored.cancelled():
+        stored.exception()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import logging
 import queue
 import threading
 from collections.abc import Callable, Coroutine
@@ -9,6 +10,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django_durably.runtime import connections
+
+logger = logging.getLogger("django_durably")
 
 T = TypeVar("T")
 
@@ -40,16 +43,27 @@ class Threads:
                 threading.Thread(target=self._loop, name=name, daemon=True).start()
         self._queue.put(work)
 
+    def grow(self) -> None:
+        """Allow one thread more: one of them is blocked in work that nobody waits for."""
+        with self._lock:
+            self._size += 1
+
+    def shrink(self) -> None:
+        """Take the permission back, now that the abandoned work has ended."""
+        with self._lock:
+            self._size -= 1
+
     def _loop(self) -> None:
         while True:
             work = self._queue.get()
-            connections.heal()
-            try:
-                work()
-            finally:
-                connections.heal()
-                with self._lock:
-                    self._idle += 1
+            for each in (connections.heal, work, connections.heal):
+                # In a context of its own: what a body sets must not be seen by the next.
+                contextvars.copy_context().run(_survive, each)
+            with self._lock:
+                if self._started > self._size:
+                    self._started -= 1
+                    return
+                self._idle += 1
 
 
 class EventLoop:
@@ -79,12 +93,19 @@ class EventLoop:
         answer: asyncio.Future[Callable[[], Any]] = loop.create_future()
         context = contextvars.copy_context()
 
+        call = _Call(self._threads)
+
         def work() -> None:
             result = context.run(_outcome_of, function)
+            call.end()
             loop.call_soon_threadsafe(_tell, answer, result)
 
         self._threads.run(work)
-        return (await answer)()
+        try:
+            return (await answer)()
+        except asyncio.CancelledError:
+            call.abandon()
+            raise
 
     def _ensure(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -92,9 +113,50 @@ class EventLoop:
                 self._loop = asyncio.new_event_loop()
                 self._tasks: set[asyncio.Task[None]] = set()
                 threading.Thread(
-                    target=self._loop.run_forever, name="durably-loop", daemon=True
+                    target=_serve, args=(self._loop,), name="durably-loop", daemon=True
                 ).start()
         return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the loop for ever: SystemExit in a task of a body would end it for all the others."""
+    while True:
+        try:
+            loop.run_forever()
+        except BaseException:
+            logger.exception("A task of a body tried to end the event loop, which goes on")
+
+
+class _Call:
+    """A plain function in a thread, whose caller may be cancelled while it goes on.
+
+    Others must not wait for the thread that it blocks, so as long it does not count.
+    """
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._over = self._abandoned = False
+
+    def end(self) -> None:
+        with self._lock:
+            self._over = True
+        if self._abandoned:
+            self._threads.shrink()
+
+    def abandon(self) -> None:
+        with self._lock:
+            self._abandoned = not self._over
+        if self._abandoned:
+            self._threads.grow()
+
+
+def _survive(work: Work) -> None:
+    """A thread that died would take the work of the next run with it."""
+    try:
+        work()
+    except BaseException:
+        logger.exception("A thread for bodies goes on after an error")
 
 
 def _outcome_of(function: Callable[[], Any]) -> Callable[[], Any]:

@@ -7,12 +7,14 @@ from uuid import UUID
 
 from django_durably.exceptions import (
     CancelledError,
+    DurablyError,
     LeaseLostError,
     RunInterrupted,
     ValidationError,
 )
 from django_durably.runtime.checkpointing import Begun, Replayed, Steps, current_step
 from django_durably.runtime.interruption import LEASE_LOST, SHUTDOWN, Signal
+from django_durably.storage import database
 from django_durably.storage.changes import Change, Claimed
 
 _ABORTS = (CancelledError, LeaseLostError)
@@ -22,6 +24,8 @@ T = TypeVar("T")
 
 
 class Journal(Protocol):
+    @property
+    def has_own_connection(self) -> bool: ...
     def submit(self, change: Change) -> None: ...
     def slow_down(self) -> None: ...
     def store(self, change: Change) -> None: ...
@@ -124,6 +128,11 @@ class BaseContext:
             self.interruption = error
             raise error
 
+    def end(self) -> None:
+        """The body has ended: what it started and left behind begins no further step."""
+        if self.interruption is None:
+            self.interruption = LeaseLostError("The run has ended")
+
     def _note_if_cancelled(self, begun: Begun, error: RunInterrupted) -> None:
         self.interruption = error
         if isinstance(error, CancelledError):
@@ -145,6 +154,7 @@ class StepContext(BaseContext):
         called again. Names are unique within a run. Raises what the function raises, and
         ValidationError when JSON cannot hold the result.
         """
+        self._refuse_open_transaction(name)
         begun = self._begin(name, function)
         if isinstance(begun, Replayed):
             return begun.value  # type: ignore[no-any-return]
@@ -163,6 +173,15 @@ class StepContext(BaseContext):
             current_step.reset(token)
         self.steps.succeeded(begun, result)
         return result  # type: ignore[no-any-return]
+
+    def _refuse_open_transaction(self, name: str) -> None:
+        """The checkpoint is committed on another connection: it would wait for what this one has
+        locked, which waits for it, and it would outlive a rollback of the step's own writes."""
+        if self._journal.has_own_connection and database.connection().in_atomic_block:
+            raise DurablyError(
+                f"Step {name!r} was called inside transaction.atomic(): "
+                "open the transaction inside the step's function"
+            )
 
     def _store_failure(self, begun: Begun, error: Exception) -> None:
         try:

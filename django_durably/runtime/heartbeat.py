@@ -53,6 +53,11 @@ class Heartbeat:
         self._look.set()
         self._thread.join(timeout)
 
+    @property
+    def failed(self) -> bool:
+        """True when the thread has died: no lease of the process is renewed any more."""
+        return not self._thread.is_alive() and not self._stopped.is_set()
+
     def look(self) -> None:
         """Find out soon whether a run was cancelled."""
         self._look.set()

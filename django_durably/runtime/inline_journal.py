@@ -17,6 +17,8 @@ class InlineJournal:
     database where it makes them.
     """
 
+    has_own_connection = False
+
     def __init__(self) -> None:
         self._reports: list[Change] = []
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from django_durably import signals, wakeups
+from django_durably.conf import get_settings
 from django_durably.events import EventType
 from django_durably.exceptions import CancelledError, DurablyError, LeaseLostError
 from django_durably.runtime import connections
@@ -62,17 +63,27 @@ class Claimer(Protocol):
 class _Entry:
     """``breaks`` counts the connections that broke while it was committed: each leaves a doubt."""
 
-    __slots__ = ("breaks", "change", "resolve", "urgent")
+    __slots__ = ("_queued_at", "breaks", "change", "resolve", "urgent")
 
     def __init__(self, change: Change | None, resolve: Resolve | None, urgent: bool) -> None:
         self.change = change
         self.resolve = resolve
         self.urgent = urgent
         self.breaks = 0
+        self._queued_at = time.monotonic()
+
+    def is_given_up(self) -> bool:
+        """True when a body has waited for a locked row for longer than its lease: it may be the
+        body's own transaction that holds it. The end of a run waits on: nobody waits for it."""
+        waits = self.resolve is not None and self.change is not None and self.change.step
+        lease = get_settings().lease.total_seconds()
+        return bool(waits) and time.monotonic() - self._queued_at > lease
 
 
 class Journal:
     """The one writer of a worker process."""
+
+    has_own_connection = True
 
     def __init__(self, owner: str, claimer: Claimer) -> None:
         self._owner = owner
@@ -212,14 +223,21 @@ class Journal:
         return urgent
 
     def _write(self, batch: list[_Entry]) -> None:
-        entries = _without_stale_progress(batch)
-        changes = [entry for entry in entries if entry.change is not None]
+        changes = self._until_settled(_without_stale_progress(batch))
         request = self._claimer.request()
         if changes or request:
             self._commit(changes, request)
         for entry in batch:
             if entry.change is None and entry.resolve is not None:
                 entry.resolve(None)
+
+    def _until_settled(self, batch: list[_Entry]) -> list[_Entry]:
+        """The changes to store now. What a body left behind wants stored after the end of its
+        run is asked for in the next batch, where it finds the lease lost."""
+        entries = [entry for entry in batch if entry.change is not None]
+        kept = {id(change) for change in batches.until_settled(_changes(entries))}
+        self._deferred += [entry for entry in entries if id(entry.change) not in kept]
+        return [entry for entry in entries if id(entry.change) in kept]
 
     def _commit(self, entries: list[_Entry], request: ClaimRequest | None) -> None:
         pause, answers = 0.0, 0
@@ -331,8 +349,10 @@ class Journal:
             if entry.change is None:
                 continue
             lease = entry.change.lease
-            if lease in committed.locked_elsewhere:
+            if lease in committed.locked_elsewhere and not entry.is_given_up():
                 self._deferred.append(entry)
+            elif lease in committed.locked_elsewhere and entry.resolve is not None:
+                entry.resolve(LeaseLostError("The run's row was locked for longer than its lease"))
             elif entry.resolve is not None:
                 entry.resolve(why_lost(lease, committed))
 

@@ -1,6 +1,7 @@
 """A worker as a process: its signals, its parent, and how it ends."""
 
 import atexit
+import logging
 import os
 import signal
 import subprocess
@@ -14,13 +15,16 @@ from django.utils import autoreload
 
 from django_durably.runtime.worker import Worker
 
+logger = logging.getLogger("django_durably")
+
 _CODE_HAS_CHANGED = 3  # how Django's reloader ends a process
 
 
-def work(worker: Worker) -> None:
+def work(worker: Worker, leave: bool) -> None:
     """Run this worker in the main thread; the first SIGTERM or SIGINT stops it.
 
-    A second signal ends the process at once, and its leases expire.
+    A second signal ends the process at once, and its leases expire. With ``leave`` the process
+    ends with the worker: an interpreter that ends by itself waits for threads of bodies.
     """
 
     def on_signal(number: int, frame: FrameType | None) -> None:
@@ -30,8 +34,15 @@ def work(worker: Worker) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)
-    if not worker.run():
-        exit_now(1)
+    try:
+        clean = worker.run()
+    except Exception:
+        if not leave:
+            raise
+        logger.critical("The worker failed", exc_info=True)
+        clean = False
+    if leave or not clean:
+        exit_now(0 if clean else 1)
 
 
 def work_with_reloader(make_worker: Callable[[int], Worker]) -> None:
@@ -86,6 +97,7 @@ def _restart_child() -> int:
 
 def exit_now(code: int) -> None:
     """End the process without waiting for threads that still execute bodies."""
+    logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

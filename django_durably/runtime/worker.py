@@ -2,19 +2,23 @@
 
 import logging
 import os
+import queue
 import socket
 import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+
+from asgiref.sync import sync_to_async
 
 from django_durably import wakeups
 from django_durably.conf import get_settings
 from django_durably.exceptions import HandedBack
 from django_durably.jobs import registry
-from django_durably.runtime import execution
+from django_durably.runtime import connections, execution
 from django_durably.runtime.active import ActiveRuns, Execution
 from django_durably.runtime.async_context import AsyncStepContext
 from django_durably.runtime.bodies import EventLoop, Threads
@@ -71,6 +75,8 @@ class Worker:
         self._maintenance = Maintenance()
         self._left = options.max_runs
         self._stopping = threading.Event()
+        # A signal handler may put into it whatever the main thread holds: an Event would deadlock.
+        self._orders: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._finished = threading.Event()
         # Set when there may be something to claim; the journal asks with its next commit.
         self._hungry = True
@@ -98,7 +104,7 @@ class Worker:
 
     def stop(self) -> None:
         """Claim nothing more and let every run reach its next step boundary."""
-        self._stopping.set()
+        self._orders.put(None)
 
     def stop_and_wait(self) -> None:
         """The same, and wait until the runs are settled or handed back."""
@@ -125,11 +131,16 @@ class Worker:
                 self.ask()
                 next_poll = time.monotonic() + poll
             self._active.abort_overdue()
-            self._stopping.wait(min(_TICK, max(0.01, next_poll - time.monotonic())))
+            self._pause(min(_TICK, max(0.01, next_poll - time.monotonic())))
+
+    def _pause(self, seconds: float) -> None:
+        with suppress(queue.Empty):
+            self._orders.get(timeout=seconds)
+            self._stopping.set()
 
     def _is_done(self) -> bool:
-        if self._journal.failed:
-            raise RuntimeError("The journal of the worker has failed; see the log")
+        if self._journal.failed or self._heartbeat.failed:
+            raise RuntimeError("A thread of the worker has failed; see the log")
         if self._options.parent is not None and os.getppid() != self._options.parent:
             logger.warning("The supervisor is gone; worker %s stops", self.id)
             return True
@@ -143,10 +154,13 @@ class Worker:
         finished = self._wait_for_bodies()
         if not finished:
             self._hand_back_the_rest()
-        finished = self._journal.close(_FAREWELL) and finished
-        self._heartbeat.stop(_FAREWELL)
-        self._maintenance.stop(_FAREWELL)
-        wakeups.close_wakeups()
+        if self._journal.close(_FAREWELL) and finished:
+            self._heartbeat.stop(_FAREWELL)
+            self._maintenance.stop(_FAREWELL)
+            wakeups.close_wakeups()
+        else:
+            # Bodies may still execute, and their runs are others' by now: leave without farewell.
+            finished = False
         self._finished.set()
         return finished
 
@@ -207,19 +221,31 @@ class Worker:
         self._finish(run, execution.execute(run, context))
 
     async def _aexecute(self, run: Claimed, context: AsyncStepContext) -> None:
+        await self._heal_shared_thread()
         self._finish(run, await execution.aexecute(run, context))
+
+    async def _heal_shared_thread(self) -> None:
+        """The async ORM works in one thread for all bodies, whose connections nobody else heals."""
+        try:
+            await sync_to_async(connections.heal, thread_sensitive=True)()
+        except Exception as error:
+            logger.warning("A connection could not be closed: %s", error)
 
     def _finish(self, run: Claimed, ended: execution.Ended) -> bool:
         """Free the slot at once, so that the commit that settles this run claims the next.
 
         False when the run was finished already.
         """
+        one = self._active.get(run.lease)
         first = self._active.end(run.lease)
-        if first:
+        if first and one is not None:
+            one.context.end()
             execution.settle(run, ended, self._journal, partial(self._settled, run))
         return first
 
     def _settled(self, run: Claimed) -> None:
+        # What this end frees or triggered is looked for before the queue counts as empty.
+        self._drained = False
         self._active.remove(run.lease)
         if self._options.drain:
             self.ask()

@@ -37,7 +37,11 @@ class Committed:
 
 @database.retrying
 def commit(changes: Sequence[Change], request: ClaimRequest | None = None) -> Committed:
-    """Store changes of leased runs, then claim: what frees a key goes before what takes it."""
+    """Store changes of leased runs, then claim: what frees a key goes before what takes it.
+
+    What comes after the settlement of a lease is not stored: it ends with it.
+    """
+    changes = until_settled(changes)
     with database.atomic() if _needs_transaction(changes, request) else nullcontext():
         stored = _store(changes) if changes else Committed()
         taken = claims.claim(request) if request is not None else NOTHING
@@ -49,6 +53,18 @@ def commit(changes: Sequence[Change], request: ClaimRequest | None = None) -> Co
         (*stored.event_ids, *taken.event_ids),
         stored.freed,
     )
+
+
+def until_settled(changes: Sequence[Change]) -> list[Change]:
+    """Without the changes of a lease that come after its settlement."""
+    settled: set[Lease] = set()
+    kept = []
+    for change in changes:
+        if change.lease not in settled or change.of_cancelled:
+            kept.append(change)
+        if change.settlement is not None:
+            settled.add(change.lease)
+    return kept
 
 
 def _needs_transaction(changes: Sequence[Change], request: ClaimRequest | None) -> bool:

@@ -44,8 +44,10 @@ def follow(run: Run, limit: int) -> Followed:
         # Read in one statement with the log, hence of the same moment.
         event_id = getattr(logs[0], "event_id", None) or event_id
     steps = _steps(run, limit)
-    present = Run.objects.using(_alias()).filter(pk=run.pk).first()
-    return Followed(present or run, steps, logs, event_id, cursor)
+    present = Run.objects.using(_alias()).filter(pk=run.pk).first() or run
+    if present.is_terminal:  # Nobody follows it any more: what was read above must be complete.
+        return follow(present, limit)
+    return Followed(present, steps, logs, event_id, cursor)
 
 
 def _alias() -> str:

@@ -28,6 +28,8 @@ from django_durably.storage.changes import (
     news,
 )
 
+# COALESCE keeps the planner from the partial indexes of the status, where these rows are known by
+# their ids: with old statistics it would walk through a whole index at every commit.
 # Leases are numbered within the batch: a run may occur under an old lease and under a new one.
 _STORE = """
 WITH lease AS (
@@ -40,7 +42,7 @@ WITH lease AS (
 ), held AS MATERIALIZED (
     SELECT lease.* FROM durably_run AS r
     JOIN lease ON lease.run_id = r.id AND lease.generation = r.lease_generation
-    WHERE r.status = 'leased'
+    WHERE COALESCE(r.status, '') = 'leased'
     FOR NO KEY UPDATE OF r SKIP LOCKED
 ), advanced AS (
     UPDATE durably_run AS r SET
@@ -100,7 +102,8 @@ WITH candidate AS MATERIALIZED (
     ORDER BY c.created_at, c.id LIMIT %(size)b
 ), locked AS MATERIALIZED (
     SELECT r.id FROM durably_run AS r
-    WHERE r.id = ANY (ARRAY(SELECT id FROM candidate)) AND r.status = 'pending' AND NOT r.blocked
+    WHERE r.id = ANY (ARRAY(SELECT id FROM candidate))
+        AND COALESCE(r.status, '') = 'pending' AND NOT r.blocked
         AND NOT EXISTS (SELECT 1 FROM candidate WHERE concurrency_key IS NOT NULL)
     ORDER BY r.created_at, r.id LIMIT %(limit)b
     FOR NO KEY UPDATE OF r SKIP LOCKED

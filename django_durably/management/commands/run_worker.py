@@ -49,7 +49,7 @@ class Command(BaseCommand):
         else:
             worker = self._worker(options)
             self._greet(worker)
-            work(worker)
+            work(worker, leave=getattr(self, "_called_from_command_line", False))
 
     def _greet(self, worker: Worker) -> None:
         jobs = ", ".join(worker.jobs) or "no job: is there a jobs.py in an installed app?"
