@@ -1,14 +1,30 @@
 """Both pages of the example do the same for a visitor: with template tags, and with React."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.browser.conftest import NewVisit, once
 from tests.browser.site import Site
+from tests.browser.visits import ReactVisit
+from tests.support import frontend
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
 
 pytestmark = [pytest.mark.browser, pytest.mark.process]
 
 RECONNECTS_AFTER = 3_000
 """Milliseconds after which Chromium opens a stream again that ended without saying when."""
+
+needs_node = pytest.mark.skipif(bool(frontend.missing()), reason=frontend.missing())
+
+
+@pytest.fixture
+def react(site: Site, context: BrowserContext) -> ReactVisit:
+    return ReactVisit(context, site.url)
 
 
 def test_progress_is_live_and_reaches_the_end(visit: NewVisit) -> None:
@@ -115,3 +131,32 @@ def test_finished_runs_cause_no_further_requests(visit: NewVisit) -> None:
     with pytest.raises(NothingHappened):
         tab.page.wait_for_event("request", timeout=RECONNECTS_AFTER + 1_000)
     assert tab.requests == []
+
+
+@once
+@needs_node
+def test_the_list_of_the_react_page_has_pages(react: ReactVisit) -> None:
+    runs = [react.ask_for_run(country="LU") for _ in range(10)]
+    newest_first = runs[::-1]
+    react.open()
+    react.until(lambda: react.rows() == dict.fromkeys(newest_first[:8], "completed"))
+    react.until_all_is_read()  # the client takes a late answer about one page for another's
+    react.press("Older")
+    react.until(lambda: list(react.rows()) == newest_first[8:])
+    assert react.page.get_by_role("button", name="Older").is_disabled()
+    react.press("Newer")
+    react.until(lambda: list(react.rows()) == newest_first[:8])
+
+
+@once
+@needs_node
+def test_the_react_page_says_why_an_input_is_refused(react: ReactVisit) -> None:
+    react.open()
+    react.page.fill("[name=country]", "1A")
+    react.press("Import")
+    words = react.page.get_by_role("alert")
+    words.wait_for()
+    assert "country" in words.inner_text()
+    assert react.problems == [
+        "Failed to load resource: the server responded with a status of 400 (Bad Request)"
+    ]

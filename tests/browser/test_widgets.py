@@ -25,16 +25,6 @@ def tab(site: Site, context: BrowserContext) -> Iterator[TagsVisit]:
     assert tab.problems == []
 
 
-def trigger(tab: TagsVisit, job_name: str = "import-airports", **input: object) -> str:
-    """Trigger a run behind the page's back."""
-    answer = tab.page.request.post(
-        f"{tab.url}/api/durably/trigger", data={"jobName": job_name, "input": input}
-    )
-    assert answer.ok, answer.text()
-    run_id: str = answer.json()["runId"]
-    return run_id
-
-
 def statuses(tab: TagsVisit) -> dict[str, str]:
     """Of the runs on the page that are shown in full."""
     script = "all => all.map(w => [w.dataset.run, w.querySelector('[data-part=status]').innerText])"
@@ -42,13 +32,13 @@ def statuses(tab: TagsVisit) -> dict[str, str]:
 
 
 def test_all_widgets_of_a_page_share_one_stream(tab: TagsVisit) -> None:
-    ended = trigger(tab, country="LU")
+    ended = tab.ask_for_run(country="LU")
     tab.until(lambda: ended_runs(tab) == 1)
-    runs = [trigger(tab, country=country, batch_size=20) for country in ("FR", "DE")]
+    runs = [tab.ask_for_run(country=country, batch_size=20) for country in ("FR", "DE")]
     tab.page.goto(f"{tab.url}/widgets/?run={'&run='.join([ended, *runs])}")
     assert tab.streams() == ["/api/durably/runs/subscribe"]
     tab.until(lambda: statuses(tab) == dict.fromkeys([ended, *runs], "completed"))
-    nearest = trigger(tab, "nearest-airports", icao="ELLX")
+    nearest = tab.ask_for_run("nearest-airports", icao="ELLX")
     lists = tab.page.locator(".durably-runs")
     tab.until(lambda: lists.nth(0).locator("tbody tr").count() == 1)
     tab.until(lambda: lists.nth(1).locator("tbody tr").first.get_attribute("data-run") == nearest)
@@ -64,7 +54,7 @@ def ended_runs(tab: TagsVisit) -> int:
 
 @once
 def test_a_page_of_one_run_listens_to_that_run_and_stops_when_it_ends(tab: TagsVisit) -> None:
-    run_id = trigger(tab, country="FR", batch_size=5)
+    run_id = tab.ask_for_run(country="FR", batch_size=5)
     tab.page.goto(f"{tab.url}/runs/{run_id}/")
     assert tab.streams() == [f"/api/durably/subscribe?runId={run_id}"]
     tab.until_status("completed")
@@ -76,7 +66,7 @@ def test_a_page_of_one_run_listens_to_that_run_and_stops_when_it_ends(tab: TagsV
 
 @once
 def test_steps_and_errors_are_live(tab: TagsVisit) -> None:
-    tab.until(lambda: trigger(tab, country="FJ") and True)
+    tab.until(lambda: tab.ask_for_run(country="FJ") and True)
     tab.until(lambda: ended_runs(tab) == 1)
     tab.page.goto(f"{tab.url}/")
     tab.press("Check airports")
@@ -109,7 +99,7 @@ def shown(tab: TagsVisit) -> list[Any]:
 
 
 def test_a_page_goes_on_after_the_web_server_was_away(tab: TagsVisit, site: Site) -> None:
-    run_id = trigger(tab, batch_size=100)
+    run_id = tab.ask_for_run(batch_size=100)
     tab.page.goto(f"{tab.url}/runs/{run_id}/")
     tab.until_percent(3)
     site.restart_web()
@@ -126,7 +116,7 @@ def test_a_page_that_nobody_looks_at_gives_its_stream_back(tab: TagsVisit) -> No
     look(tab, away=True)
     tab.page.clock.fast_forward(25_000)
     assert tab.streams() == []
-    run_id = trigger(tab, country="LU")
+    run_id = tab.ask_for_run(country="LU")
     tab.until(lambda: ended_runs(tab) == 1)
     look(tab, away=False)
     tab.until(lambda: tab.rows() == {run_id: "completed"})
@@ -147,7 +137,7 @@ def test_when_the_place_is_lost_the_page_takes_what_the_server_shows(tab: TagsVi
     tab.open()
     look(tab, away=True)
     tab.page.clock.fast_forward(25_000)
-    run_id = trigger(tab, country="LU")
+    run_id = tab.ask_for_run(country="LU")
     tab.until(lambda: ended_runs(tab) == 1)
     tab.page.route("**/runs/subscribe*", lambda route: route.continue_(url=without_place(route)))
     look(tab, away=False)
@@ -163,7 +153,7 @@ def test_without_javascript_the_page_says_all_that_is_known(
     site: Site, browser: Browser, context: BrowserContext
 ) -> None:
     tab = TagsVisit(context, site.url)
-    run_id = trigger(tab, country="LU")
+    run_id = tab.ask_for_run(country="LU")
     tab.until(lambda: ended_runs(tab) == 1)
     plain = browser.new_context(java_script_enabled=False, storage_state=context.storage_state())
     page = plain.new_page()

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.template import Context, Template, TemplateSyntaxError
 from django.test import RequestFactory
@@ -228,6 +229,23 @@ class TestFollowing:
         event = make_event(run, "run:trigger")
         assert follow(run, 10).event_id == event.pk
         assert follow(run, 10).cursor.highest == event.pk
+
+    def test_a_run_that_ends_while_it_is_read_is_shown_whole(self) -> None:
+        run = make_run(status="leased")
+        ends = iter([lambda: make_step(run, "last", index=0)])
+
+        def end_it(execute: Any, sql: str, *arguments: Any) -> Any:
+            answer = execute(sql, *arguments)
+            if sql.startswith("SELECT") and "durably_step" in sql:
+                for end in ends:
+                    end()
+                    Run.objects.filter(pk=run.pk).update(status="completed")
+            return answer
+
+        with connection.execute_wrapper(end_it):
+            followed = follow(run, 10)
+        assert followed.run.status == "completed"
+        assert [step.name for step in followed.steps] == ["last"]
 
     def test_costs_the_same_however_long_the_run_is(self, django_assert_num_queries: Any) -> None:
         run = make_run()
