@@ -79,6 +79,7 @@ def show(children: Children, options: argparse.Namespace) -> None:
     print(f"Site:     http://{HOST}:{port}/ (user demo, password demo)")
     report(follow(children, trigger_import()))
     if not options.once:
+        trigger_check()
         serve(children, f"http://{HOST}:{port}/")
 
 
@@ -108,6 +109,14 @@ def trigger_import() -> "Run":
         return unfinished
     print("Importing the airports of the world, in steps of 500:")
     return import_airports.trigger({}, labels={"from": "demo"})
+
+
+def trigger_check() -> None:
+    """A run that fails, for the admin to show."""
+    from example_project.airports.jobs import check_airports
+
+    check_airports.trigger({"country": "FJ"}, labels={"from": "demo"})
+    print("\nA check of the airports of Fiji is about to fail. The admin shows where and why.")
 
 
 def follow(children: Children, run: "Run") -> "Run":

@@ -15,8 +15,8 @@ RUNS = reverse("admin:durably_run_live")
 RUN = reverse("admin:durably_run_live_one")
 
 
-def user(*codes: str, **options: bool) -> User:
-    found = User.objects.create_user("ada", **{"is_staff": True, **options})
+def user(*codes: str, is_staff: bool = True) -> User:
+    found = User.objects.create_user("ada", is_staff=is_staff)
     found.user_permissions.set(Permission.objects.filter(codename__in=codes))
     return found
 
