@@ -108,7 +108,7 @@ def respond(admin: RunAdmin, request: HttpRequest) -> HttpResponse:
         return redirect(admin.url("changelist"))
     action = ACTIONS[name]
     admin.require(request, action.permission)
-    ids = chosen_ids(admin, request)
+    ids = chosen_ids(admin, request)[:MOST]
     if not ids:
         messages.warning(request, _("Select the runs first."))
         return redirect(_list_url(admin, request))
@@ -125,7 +125,7 @@ def chosen_ids(admin: RunAdmin, request: HttpRequest) -> list[UUID]:
         listing = Listing(QueryDict(request.POST.get("filters", "")), admin.get_queryset(request))
         return listing.ids(MOST)
     try:
-        return [UUID(text) for text in request.POST.getlist("ids")][:MOST]
+        return [UUID(text) for text in ",".join(request.POST.getlist("ids")).split(",") if text]
     except ValueError:
         raise Http404 from None
 
@@ -140,6 +140,8 @@ def _confirm(admin: RunAdmin, request: HttpRequest, name: str, ids: list[UUID]) 
         "action": name,
         "button": ACTIONS[name].button,
         "ids": ids,
+        # In one field: Django takes no more than 1,000 of them.
+        "joined": ",".join(map(str, ids)),
         "shown": found,
         "hidden": max(0, len(ids) - len(found)),
         "next": request.POST.get("next", ""),

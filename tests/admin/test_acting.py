@@ -1,12 +1,14 @@
 """Actions on one run and on many, permissions, history and export."""
 
 import json
+import re
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from django_durably import Run
+from django_durably import Run, clock
+from django_durably.admin import acting
 from django_durably.testing import run_job
 from tests.admin.addresses import ACT, EXPORT, OVERVIEW, RUNS, TRIGGER, history_of, page_of
 from tests.admin.conftest import Login
@@ -63,6 +65,17 @@ def test_acts_on_all_that_the_filters_mean(admin: Client) -> None:
     other = echo.trigger({})
     act(admin, "cancel", all="yes", filters="label=org%3D1")
     assert statuses(*runs, other) == ["cancelled"] * 3 + ["pending"]
+
+
+def test_as_many_as_are_allowed_pass_the_confirmation(admin: Client) -> None:
+    runs = [Run(pk=clock.uuid7(), job_name="echo") for _ in range(acting.MOST + 5)]
+    Run.objects.bulk_create(runs)
+    asked = admin.post(ACT, {"action": "cancel", "all": "yes"})
+    fields = re.findall(r'name="ids" value="([^"]+)"', asked.content.decode())
+    assert len(fields) == 1
+    data = {"action": "cancel", "confirmed": "yes", "ids": fields}
+    admin.post(ACT, data)
+    assert Run.objects.filter(status="cancelled").count() == acting.MOST
 
 
 def test_what_was_deleted_meanwhile_is_told(admin: Client) -> None:
