@@ -54,7 +54,7 @@ def ended_runs(tab: TagsVisit) -> int:
 
 @once
 def test_a_page_of_one_run_listens_to_that_run_and_stops_when_it_ends(tab: TagsVisit) -> None:
-    run_id = tab.ask_for_run(country="FR", batch_size=5)
+    run_id = tab.ask_for_run(batch_size=200)
     tab.page.goto(f"{tab.url}/runs/{run_id}/")
     assert tab.streams() == [f"/api/durably/subscribe?runId={run_id}"]
     tab.until_status("completed")
