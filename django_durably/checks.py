@@ -102,9 +102,9 @@ def check_database_options(app_configs: AppConfigs, **kwargs: Any) -> list[Check
     connection = connections[alias]
     match connection.vendor:
         case "sqlite":
-            return list(_check_sqlite(alias, connection))
+            return [*_check_sqlite(alias, connection), *_check_time_zone(alias)]
         case "mysql":
-            return list(_check_isolation(alias, connection))
+            return [*_check_isolation(alias, connection), *_check_time_zone(alias)]
         case "postgresql":
             return []
         case vendor:
@@ -233,6 +233,13 @@ def _sqlite_problems(options: dict[str, Any]) -> Iterator[str]:
         yield "is not set to WAL, so that readers and the worker lock each other out"
     if options.get("timeout", LEAST_SQLITE_TIMEOUT) < LEAST_SQLITE_TIMEOUT:
         yield f"waits less than {LEAST_SQLITE_TIMEOUT} seconds for a lock"
+
+
+def _check_time_zone(alias: str) -> Iterator[CheckMessage]:
+    """PostgreSQL stores times with their zone; the others refuse them without USE_TZ."""
+    if not django_settings.USE_TZ:
+        message = f"USE_TZ must be True: the database {alias!r} cannot store times with their zone."
+        yield Error(message, "Set USE_TZ = True.", id="durably.E039")
 
 
 def _check_isolation(alias: str, connection: BaseDatabaseWrapper) -> Iterator[CheckMessage]:

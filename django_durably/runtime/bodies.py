@@ -43,6 +43,13 @@ class Threads:
                 threading.Thread(target=self._loop, name=name, daemon=True).start()
         self._queue.put(work)
 
+    def close(self) -> None:
+        """End the threads that are idle, and the others when their work ends."""
+        with self._lock:
+            self._size = 0
+            for _ in range(self._started):
+                self._queue.put(_nothing)
+
     def grow(self) -> None:
         """Allow one thread more: one of them is blocked in work that nobody waits for."""
         with self._lock:
@@ -73,6 +80,7 @@ class EventLoop:
         self._threads = Threads(threads, "durably-plain")
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = False
 
     def run(self, coroutine: Coroutine[Any, Any, None], started: Callable[[Work], None]) -> None:
         """Run this as a task; ``started`` is given a function that cancels it from any thread."""
@@ -107,24 +115,32 @@ class EventLoop:
             call.abandon()
             raise
 
+    def close(self) -> None:
+        """End the loop and the threads of plain functions."""
+        self._threads.close()
+        with self._lock:
+            if self._loop is not None:
+                self._closing = True
+                self._loop.call_soon_threadsafe(self._loop.stop)
+
     def _ensure(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._tasks: set[asyncio.Task[None]] = set()
                 threading.Thread(
-                    target=_serve, args=(self._loop,), name="durably-loop", daemon=True
+                    target=self._serve, args=(self._loop,), name="durably-loop", daemon=True
                 ).start()
         return self._loop
 
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    """Run the loop for ever: SystemExit in a task of a body would end it for all the others."""
-    while True:
-        try:
-            loop.run_forever()
-        except BaseException:
-            logger.exception("A task of a body tried to end the event loop, which goes on")
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the loop until it is closed: SystemExit in a task would end it for all others."""
+        while not self._closing:
+            try:
+                loop.run_forever()
+            except BaseException:
+                logger.exception("A task of a body tried to end the event loop, which goes on")
+        loop.close()
 
 
 class _Call:
@@ -149,6 +165,10 @@ class _Call:
             self._abandoned = not self._over
         if self._abandoned:
             self._threads.grow()
+
+
+def _nothing() -> None:
+    """Wakes a thread, which then sees that it is one too many."""
 
 
 def _survive(work: Work) -> None:

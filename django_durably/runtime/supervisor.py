@@ -21,11 +21,16 @@ _GRACE = 20.0
 
 
 class Supervisor:
-    """Keeps ``processes`` copies of this command running, until a signal or until all are done."""
+    """Keeps ``processes`` copies of this command running, until a signal or until all are done.
 
-    def __init__(self, processes: int, shutdown_timeout: float) -> None:
+    With ``replace_done`` a child that has done its share is followed by another: ``--max-runs``
+    then renews the processes of a site, for what their bodies leak.
+    """
+
+    def __init__(self, processes: int, shutdown_timeout: float, replace_done: bool) -> None:
         self._processes = processes
         self._shutdown_timeout = shutdown_timeout
+        self._replace_done = replace_done
         self._children: dict[subprocess.Popen[bytes], float] = {}
         self._stopping = threading.Event()
         self._signals: list[int] = []
@@ -55,15 +60,16 @@ class Supervisor:
 
     def _replace_the_dead(self) -> None:
         for child, lived in self._reap():
-            if child.returncode == 0 or self._stopping.is_set():
+            if self._stopping.is_set() or (child.returncode == 0 and not self._replace_done):
                 continue
-            logger.error(
-                "Worker process %d ended with status %d; starting another",
-                child.pid,
-                child.returncode,
-            )
-            if lived < _TOO_SOON:
-                self._stopping.wait(_PAUSE)
+            if child.returncode != 0:
+                logger.error(
+                    "Worker process %d ended with status %d; starting another",
+                    child.pid,
+                    child.returncode,
+                )
+                if lived < _TOO_SOON:
+                    self._stopping.wait(_PAUSE)
             self._start()
 
     def _reap(self) -> list[tuple[subprocess.Popen[bytes], float]]:

@@ -157,6 +157,8 @@ class Worker:
         if self._journal.close(_FAREWELL) and finished:
             self._heartbeat.stop(_FAREWELL)
             self._maintenance.stop(_FAREWELL)
+            self._threads.close()
+            self._loop.close()
             wakeups.close_wakeups()
         else:
             # Bodies may still execute, and their runs are others' by now: leave without farewell.

@@ -46,3 +46,10 @@ class Reader:
         """Finish what was asked for, and end."""
         self._disconnect()
         self._executor.shutdown(wait=False)
+
+
+def let_go_of_databases() -> None:
+    """Close this thread's connections: a stream would hold them for as long as it lasts."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:  # a test's
+            connection.close()

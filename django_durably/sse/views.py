@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django_durably import guard, parameters
 from django_durably.access import Operation, Policy
 from django_durably.sse import feeds, streams
+from django_durably.sse.reader import let_go_of_databases
 from django_durably.storage.cursors import Cursor
 
 AT_ONCE: Final = 20
@@ -76,7 +77,7 @@ def _streaming(open_stream: Callable[[HttpRequest], Stream]) -> View:
         try:
             return open_stream(request)
         finally:
-            _let_go_of_databases()
+            let_go_of_databases()
 
     async def view(request: HttpRequest) -> HttpResponseBase:
         if request.method != "GET":
@@ -108,13 +109,6 @@ _admissions: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = W
 
 def _admission() -> asyncio.Semaphore:
     return _admissions.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
-
-
-def _let_go_of_databases() -> None:
-    """Close this thread's connections: a stream would hold them for as long as it lasts."""
-    for connection in connections.all(initialized_only=True):
-        if not connection.in_atomic_block:  # a test's
-            connection.close()
 
 
 def _response(stream: Stream) -> StreamingHttpResponse:

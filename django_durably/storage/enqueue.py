@@ -158,6 +158,9 @@ def _winner_by_concurrency(request: NewRun) -> Run | None:
 
 def _winner(request: NewRun, disposition: str, **key: str) -> Run | None:
     runs = Run.objects.using(database.connection().alias)
+    if database.connection().vendor == "mysql":
+        # In a transaction of the caller with an older snapshot, only a locking read sees it.
+        runs = runs.select_for_update()
     winner = runs.filter(job_name=request.job_name, **key).first()
     if winner is not None:
         winner.disposition = disposition

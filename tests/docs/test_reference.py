@@ -20,7 +20,15 @@ from tests.docs.examples import DOCS, ROOT, examples, pages
 REFERENCE = DOCS / "reference"
 COMMANDS = sorted(find_commands(str(ROOT / "django_durably/management")))
 # Of the contexts: what the engine itself uses.
-INTERNAL = {"interrupt", "interruption", "lease_deadline", "on_interrupt", "signal_error", "steps"}
+INTERNAL = {
+    "end",
+    "interrupt",
+    "interruption",
+    "lease_deadline",
+    "on_interrupt",
+    "signal_error",
+    "steps",
+}
 # Written about where the HTTP API is.
 OF_THE_WIRE = "http.", "projections"
 

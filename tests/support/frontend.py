@@ -45,7 +45,8 @@ def type_errors(folder: Path) -> str:
 
 def _install() -> None:
     if _time(FOLDER / "package-lock.json") > _time(PACKAGES / ".package-lock.json"):
-        _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+        # Not `npm ci`: it fails where a registry lacks packages that only other systems need.
+        _run("npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund")
         (PACKAGES / ".package-lock.json").touch()
 
 

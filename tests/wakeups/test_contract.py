@@ -37,7 +37,7 @@ def wakeups(channel_layer: str, settings: Settings) -> Wakeups:
 
 
 def threads() -> set[str]:
-    return {each.name for each in threading.enumerate() if each.name.startswith("durably-")}
+    return {each.name for each in threading.enumerate() if "wakeups" in each.name}
 
 
 def test_it_pushes(wakeups: Wakeups) -> None:

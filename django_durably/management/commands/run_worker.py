@@ -76,7 +76,8 @@ class Command(BaseCommand):
         if options["reload"] or options["worker_id"]:
             raise CommandError("--processes does not go with --reload or --worker-id")
         self._worker(options)  # a wrong option must be told here, and not by children for ever
-        code = Supervisor(options["processes"], options["shutdown_timeout"]).run()
+        renew = options["max_runs"] is not None and not options["drain"]
+        code = Supervisor(options["processes"], options["shutdown_timeout"], renew).run()
         if code:
             sys.exit(code)
 
