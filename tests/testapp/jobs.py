@@ -1,7 +1,7 @@
 """A few jobs for tests; autodiscovery imports them."""
 
 from django_durably import AsyncStepContext, StepContext, job
-from tests.testapp import process_jobs  # noqa: F401  its jobs are found here
+from tests.testapp import body_jobs, process_jobs  # noqa: F401  their jobs are found here
 
 
 @job("echo")
