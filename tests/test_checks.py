@@ -238,6 +238,16 @@ class TestMariaDB:
         assert (error.id, error.is_serious()) == ("durably.E035", True)
 
 
+@pytest.mark.parametrize(("engine", "options"), [(SQLITE, SAFE_SQLITE), (MARIADB, {})])
+def test_a_database_that_stores_no_time_zones_needs_use_tz(
+    check_other_database: Configure, settings: Any, engine: str, options: dict[str, Any]
+) -> None:
+    settings.USE_TZ = False
+    [error] = check_other_database(engine, options)
+    assert (error.id, error.is_serious()) == ("durably.E039", True)
+    assert "USE_TZ" in error.msg
+
+
 def test_an_unknown_kind_of_database_is_an_error(check_other_database: Configure) -> None:
     assert ids(check_other_database("django.db.backends.dummy", {})) == ["durably.E034"]
 
