@@ -29,48 +29,58 @@ class Threads:
         self._size = size
         self._name = name
         self._started = 0
-        self._idle = 0
+        self._free = 0  # threads that wait for work, or have just been started for it
+        self._waiting = 0  # work that no thread has taken yet
         self._lock = threading.Lock()
         self._queue: queue.SimpleQueue[Work] = queue.SimpleQueue()
 
     def run(self, work: Work) -> None:
         with self._lock:
-            if self._idle > 0:
-                self._idle -= 1
-            elif self._started < self._size:
-                self._started += 1
-                name = f"{self._name}-{self._started}"
-                threading.Thread(target=self._loop, name=name, daemon=True).start()
+            self._waiting += 1
+            self._start_if_needed()
         self._queue.put(work)
-
-    def close(self) -> None:
-        """End the threads that are idle, and the others when their work ends."""
-        with self._lock:
-            self._size = 0
-            for _ in range(self._started):
-                self._queue.put(_nothing)
 
     def grow(self) -> None:
         """Allow one thread more: one of them is blocked in work that nobody waits for."""
         with self._lock:
             self._size += 1
+            self._start_if_needed()
 
     def shrink(self) -> None:
         """Take the permission back, now that the abandoned work has ended."""
         with self._lock:
             self._size -= 1
 
+    def close(self) -> None:
+        """End the threads that are free, and the others when their work ends."""
+        with self._lock:
+            self._size = 0
+            self._waiting += self._started
+        for _ in range(self._started):
+            self._queue.put(_nothing)
+
+    def _start_if_needed(self) -> None:
+        if self._waiting > self._free and self._started < self._size:
+            self._started += 1
+            self._free += 1
+            name = f"{self._name}-{self._started}"
+            threading.Thread(target=self._loop, name=name, daemon=True).start()
+
     def _loop(self) -> None:
         while True:
             work = self._queue.get()
+            with self._lock:
+                self._waiting -= 1
+                self._free -= 1
             for each in (connections.heal, work, connections.heal):
                 # In a context of its own: what a body sets must not be seen by the next.
                 contextvars.copy_context().run(_survive, each)
             with self._lock:
                 if self._started > self._size:
                     self._started -= 1
-                    return
-                self._idle += 1
+                    break
+                self._free += 1
+        connections.close_all()
 
 
 class EventLoop:

@@ -139,8 +139,10 @@ class Worker:
             self._stopping.set()
 
     def _is_done(self) -> bool:
-        if self._journal.failed or self._heartbeat.failed:
-            raise RuntimeError("A thread of the worker has failed; see the log")
+        if self._journal.failed:
+            raise RuntimeError("The journal of the worker has failed; see the log")
+        if self._heartbeat.failed:
+            raise RuntimeError("The heartbeat of the worker has failed; see the log")
         if self._options.parent is not None and os.getppid() != self._options.parent:
             logger.warning("The supervisor is gone; worker %s stops", self.id)
             return True

@@ -46,3 +46,31 @@ def test_context_variables_of_a_body_are_not_seen_by_the_next() -> None:
     eventually(lambda: len(seen) == 3)
     assert len({thread for thread, _, _ in seen}) == 1
     assert {(value, language) for _, value, language in seen} == {(None, "en-us")}
+
+
+def test_a_thread_that_may_be_added_takes_the_work_that_waits() -> None:
+    threads, blocked, done = Threads(1, "grown"), threading.Event(), threading.Event()
+    threads.run(lambda: blocked.wait(30))
+    threads.run(done.set)
+    threads.grow()
+    assert done.wait(10)
+    blocked.set()
+    threads.close()
+
+
+def test_a_thread_that_goes_from_work_to_work_does_not_count_as_free() -> None:
+    threads, first, blocked, done = (
+        Threads(1, "busy"),
+        threading.Event(),
+        threading.Event(),
+        threading.Event(),
+    )
+    threads.run(lambda: first.wait(30))
+    threads.run(lambda: blocked.wait(30))  # taken by the same thread as soon as it is free
+    first.set()
+    eventually(lambda: threads._waiting == 0)
+    threads.grow()
+    threads.run(done.set)
+    assert done.wait(10)
+    blocked.set()
+    threads.close()
