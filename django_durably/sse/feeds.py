@@ -12,7 +12,7 @@ from uuid import UUID
 from django_durably.sse.channels import ListChannel, RunChannel
 from django_durably.sse.envelopes import seal
 from django_durably.sse.storage import EventLog
-from django_durably.sse.subscriptions import Delivery, Stopped, Subscription
+from django_durably.sse.subscriptions import Delivery, Subscription
 from django_durably.storage import events, present
 from django_durably.storage.cursors import Cursor
 from django_durably.storage.present import Present
@@ -66,10 +66,7 @@ async def _rest(
     subscription: Subscription, patience: Patience, ends: bool
 ) -> AsyncIterator[Portion]:
     while True:
-        try:
-            deliveries = await subscription.next(patience())
-        except Stopped:
-            return
+        deliveries = await subscription.next(patience())
         if not deliveries:
             subscription.move_on()
         portion = _portion(deliveries, subscription.cursor, ends)

@@ -20,7 +20,7 @@ PAGE: Final = 200
 
 
 class Stopped(Exception):
-    """The relay was closed; the client has to come back."""
+    """The relay was closed: what follows a subscription ends, and its client has to come back."""
 
 
 class Delivery(NamedTuple):
@@ -33,7 +33,8 @@ class Delivery(NamedTuple):
 class Subscription:
     """A listener on a channel: ``async with Subscription(channel) as subscription``.
 
-    ``cursor`` says what it has seen. It begins at the present end of the log.
+    ``cursor`` says what it has seen. It begins at the present end of the log. The block ends when
+    the relay is closed.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -58,14 +59,17 @@ class Subscription:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:
+    ) -> bool:
         self.close()
+        return isinstance(error, Stopped)
 
     def close(self) -> None:
         relays.leave(self._relay, self._listener)
 
     async def read(self, function: Callable[..., T], *args: object) -> T:
         """What a function returns that reads the database; it is called in the reader's thread."""
+        if self._relay.stopping:
+            raise Stopped
         return await self._relay.reader.read(function, *args)
 
     async def resume(self, cursor: Cursor) -> bool:
@@ -85,17 +89,21 @@ class Subscription:
         self.cursor = self.cursor.merge(cursor)
 
     async def next(self, timeout: float) -> list[Delivery]:
-        """What comes next; nothing after ``timeout`` seconds, or when a page held nothing of it.
+        """What comes next; nothing after ``timeout`` seconds.
 
         Raises Stopped when the relay was closed.
         """
-        if self._up_to is not None:
-            return await self._catch_up(self._up_to)
-        waiting = self._take()
-        if not waiting and self._up_to is None:
-            await self._wait(timeout)
-            waiting = self._take()
-        return self._deliver(waiting)
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + timeout
+        while True:
+            if self._up_to is not None:
+                found = await self._catch_up(self._up_to)
+            else:
+                found = self._deliver(self._take())
+            if found or clock() >= ends_at:
+                return found
+            if self._up_to is None:
+                await self._wait(ends_at - clock())
 
     def move_on(self) -> None:
         """Count what was of no interest as seen, if nothing waits to be taken."""

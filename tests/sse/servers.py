@@ -14,12 +14,11 @@ from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 40
-APPLICATION = "tests.asgi:application"
 COMMANDS = {
-    "daphne": ["daphne", "-b", "127.0.0.1", "-p", "{port}", APPLICATION],
+    "daphne": ["daphne", "-b", "127.0.0.1", "-p", "{port}", "{application}"],
     "uvicorn": [
         *("uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--lifespan", "off"),
-        *("--timeout-graceful-shutdown", "1", APPLICATION),
+        *("--timeout-graceful-shutdown", "1", "{application}"),
     ],
 }
 
@@ -36,10 +35,13 @@ class WebProcess:
         server: str = "daphne",
         durably: dict[str, Any] | None = None,
         settings: dict[str, Any] | None = None,
+        application: str = "tests.asgi:application",
     ) -> None:
         self._log = log
         self.address = ("127.0.0.1", free_port())
-        words = [word.format(port=self.address[1]) for word in COMMANDS[server]]
+        words = [
+            word.format(port=self.address[1], application=application) for word in COMMANDS[server]
+        ]
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *words],

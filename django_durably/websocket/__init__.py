@@ -1,0 +1,1 @@
+"""Events over WebSocket, through Channels: many runs and lists on one connection."""
