@@ -27,7 +27,6 @@ logger = logging.getLogger("django_durably")
 # Reports (logs, progress, step starts) alone are committed no more often than this, in seconds.
 REPORT_INTERVAL = 0.05
 _LOCKED_RETRY = 0.02
-_GATHERING, _LONGEST_GATHERING = 0.25, 0.001
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 # A batch that breaks so many connections, of a database that answers, is looked at more closely.
 _MOST_BREAKS = 5
@@ -91,8 +90,6 @@ class Journal:
         self._queue: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
         self._deferred: list[_Entry] = []
         self._last_commit = 0.0
-        self._last_size = 0
-        self._last_duration = 0.0
         self._last_break: float | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="durably-journal", daemon=True)
@@ -196,26 +193,13 @@ class Journal:
             except queue.Empty:
                 return batch
             if self._drain(entry, batch):
-                self._gather(batch)
                 return batch
             due = self._last_commit + REPORT_INTERVAL
             deadline = due if deadline is None else min(deadline, due)
 
-    def _gather(self, batch: list[_Entry]) -> None:
-        """In a burst, give the other bodies a moment to join: a fraction of what a commit takes.
-
-        Their changes would else just miss this commit and wait for the whole of it. After a batch
-        of one there is no burst, and nobody waits.
-        """
-        if self._last_size > 1:
-            time.sleep(min(self._last_duration * _GATHERING, _LONGEST_GATHERING))
-            self._drain(None, batch)
-
-    def _drain(self, entry: _Entry | None, batch: list[_Entry]) -> bool:
-        urgent = False
-        if entry is not None:
-            urgent = entry.urgent
-            batch.append(entry)
+    def _drain(self, entry: _Entry, batch: list[_Entry]) -> bool:
+        urgent = entry.urgent
+        batch.append(entry)
         for _ in range(self._queue.qsize()):
             more = self._queue.get_nowait()
             urgent = urgent or more.urgent
@@ -254,8 +238,6 @@ class Journal:
                     return
                 self._note_break(entries)
                 pause = self._wait_for_the_database(error, pause)
-        self._last_size = max(len(entries), len(committed.claims.runs))
-        self._last_duration = time.monotonic() - asked_at
         self._announce(committed)
         self._resolve(entries, committed)
         if request is not None:
