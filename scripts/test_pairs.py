@@ -35,7 +35,7 @@ def test(pair: str, rest: list[str]) -> str:
             f"PYTHON={found}",
             f"VENV=.venvs/{python}-{django}",
             f"DJANGO=~={django}.0",
-            "TEST_GROUPS=test",
+            "TEST_GROUPS=test browser",
             f"ARGS={shlex.join(rest)}",
         ],
         cwd=ROOT,
