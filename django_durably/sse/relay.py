@@ -109,14 +109,13 @@ class Relay:
     def _look_or_back_off(self, delay: float) -> float:
         """Look once. Seconds to wait before the next look: 0, or more and more while it fails."""
         try:
+            self._send(self._throttle.due())
             self._look()
         except Exception as error:
             if not delay:
                 logger.warning("The event log cannot be read: %s", error, exc_info=True)
             connections.close_all()
             return min(max(0.1, delay * 2), LONGEST_BACKOFF)
-        finally:
-            self._send(self._throttle.due())
         return 0.0
 
     def _pause(self) -> float:
