@@ -32,8 +32,8 @@ class Envelope:
 
     @property
     def size(self) -> int:
-        """Characters that it holds in memory, about."""
-        return len(self.whole)
+        """Characters that it holds in memory, about: each text is kept in a frame, too."""
+        return len(self.whole) + len(self.brief)
 
     def text(self, brief: bool) -> str:
         return self.brief if brief else self.whole

@@ -14,7 +14,7 @@ def envelope(id: int, cursor: Cursor | None = None, text: str = "{}") -> Envelop
     return Envelope(id, "log:write", UUID(int=1), "job", {}, text, text, seen)
 
 
-def ring_of(*events: Envelope, most: int = 100, characters: int = 10_000) -> Ring:
+def ring_of(*events: Envelope, most: int = 100, characters: int = 20_000) -> Ring:
     ring = Ring(START, most, characters)
     for event in events:
         ring.append(event)
