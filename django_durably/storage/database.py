@@ -22,6 +22,14 @@ T = TypeVar("T")
 ATTEMPTS = 8
 ROWS_PER_STATEMENT = 500
 
+# SQLite takes a partial index only for its own words, which depend on Django's version.
+_UNBLOCKED = {
+    "postgresql": "NOT blocked",
+    "sqlite": "NOT blocked AND blocked = 0",
+    "mysql": "blocked = 0",
+}
+BLOCKED = {"postgresql": "blocked", "sqlite": "blocked AND blocked = 1", "mysql": "blocked = 1"}
+
 _TRANSIENT_SQLSTATES = {"40001", "40P01"}
 _MYSQL_LOCK_TIMEOUT = 1205
 # The server shuts down, starts, or has no place for one more connection.
@@ -119,7 +127,7 @@ def claimable(found_by_id: bool = False) -> str:
 
     Not so for runs found by their ids: see `still`.
     """
-    unblocked = "blocked = 0" if connection().vendor == "mysql" else "NOT blocked"
+    unblocked = _UNBLOCKED[connection().vendor]
     pending = still("pending") if found_by_id else "status = 'pending'"
     return f"{pending} AND {unblocked}"
 

@@ -101,8 +101,7 @@ def unblock_all_free() -> int:
 
 
 def _blocked() -> str:
-    is_blocked = "blocked = 1" if database.connection().vendor == "mysql" else "blocked"
-    return f"status = 'pending' AND {is_blocked}"
+    return f"status = 'pending' AND {database.BLOCKED[database.connection().vendor]}"
 
 
 def _lock(ids: Sequence[Any], condition: str) -> list[Any]:
